@@ -1,0 +1,155 @@
+"""What a pipeline tells its caller while it works. Plain frozen values; the app turns them into words.
+
+Answering yields Retrieved, PromptBuilt, then PromptProgress and TextDelta, and ends with AnswerDone.
+Indexing yields IndexProgress and FileFailed and ends with IndexDone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from models.chat import PromptProgress, TextDelta
+from pipelines.turn import Answer
+from rag.records import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know; work goes on."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The question is saved; the answer will be too, as it streams."""
+
+    conversation_id: int | None
+    turn_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoading:
+    """A model is being loaded; sent before a wait that can be seconds."""
+
+    model_id: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    hits: tuple[Hit, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBuilt:
+    """The prompt as it will be read, and what did not fit."""
+
+    passages_used: int
+    passages_left_out: int
+    turns_left_out: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDone:
+    answer: Answer
+
+
+AnswerEvent = Notice | TurnStarted | EngineLoading | Retrieved | PromptBuilt | PromptProgress | TextDelta | AnswerDone
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProgress:
+    phase: Literal["walking", "reading", "embedding", "storing"]
+    done: int
+    total: int
+    """0 while unknown."""
+    path: str = ""
+    """The file at work, where there is one."""
+    chunks: int = 0
+    """Chunks stored so far in this run."""
+    rate_per_s: float = 0.0
+    """Of `done`, over this phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailed:
+    path: str
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    indexed: int
+    unchanged: int
+    removed: int
+    failed: tuple[FileFailed, ...]
+    chunks: int
+    """Chunks added in this run."""
+    seconds: float
+    stopped: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "indexed": self.indexed,
+            "unchanged": self.unchanged,
+            "removed": self.removed,
+            "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
+            "chunks": self.chunks,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDone:
+    report: IndexReport
+
+
+IndexEvent = Notice | IndexProgress | FileFailed | IndexDone
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    hits: tuple[Hit, ...]
+    seconds: float
+    notices: tuple[Notice, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "hits": [
+                {
+                    "rank": hit.rank,
+                    "score": round(hit.score, 6),
+                    "path": hit.path,
+                    "kind": hit.kind,
+                    "locator": hit.chunk.locator.to_json(),
+                    "text": hit.chunk.text,
+                }
+                for hit in self.hits
+            ],
+            "seconds": round(self.seconds, 4),
+        }
+
+
+__all__ = [
+    "AnswerDone",
+    "AnswerEvent",
+    "EngineLoading",
+    "FileFailed",
+    "IndexDone",
+    "IndexEvent",
+    "IndexProgress",
+    "IndexReport",
+    "Notice",
+    "PromptBuilt",
+    "PromptProgress",
+    "Retrieved",
+    "SearchResult",
+    "TextDelta",
+    "TurnStarted",
+]

@@ -1,0 +1,163 @@
+"""The front door: everything that the terminal, the command line and the tests can ask of homebody.
+
+A Home is built by `pipelines.factory.open_home`; engines behind it load on first use. Its generators do the
+work as they are iterated: closing one, or setting its stop event, ends the work at the next safe point.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.paths import HomePaths
+from pipelines.settings import Settings
+from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Turn
+from rag.records import Chunk, DocumentRow, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    conversation_id: int
+    title: str
+    turns: int
+    updated_at_s: float
+    """Unix time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTurn:
+    """A turn as it is kept: the question before generation starts, the answer as it streamed."""
+
+    turn_id: int
+    question: str
+    answer_text: str
+    """What there was when it ended, or when the process died."""
+    finish: str
+    """stop, length, stopped, failed, or interrupted (the process ended in the middle)."""
+    sentences: tuple[CheckedSentence, ...]
+    citations: tuple[Citation, ...]
+    model: str
+    asked_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageView:
+    """A passage in its surroundings, for the source screen."""
+
+    path: str
+    title: str
+    kind: Kind
+    before: tuple[Chunk, ...]
+    cited: Chunk
+    after: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    roots: tuple[str, ...]
+    documents: int
+    failed: int
+    chunks: int
+    chunks_embedded: int
+    embedder: str
+    vector_store: str
+    """`exact`, or `chroma`, and why in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnginesStatus:
+    """What would run, or runs, for each task."""
+
+    chat_model: str
+    """Empty when no chat weights are installed."""
+    chat_loaded: bool
+    placement: dict[str, Placement]
+    missing: tuple[Notice, ...]
+    """One a task whose weights are not installed, with the command that gets them."""
+
+
+class Conversations(Protocol):
+    """Saved as they happen; a crash loses at most the last second of an answer."""
+
+    def list(self, *, limit: int = 200) -> Sequence[ConversationSummary]:
+        """Latest first."""
+        ...
+
+    def search(self, words: str, *, limit: int = 50) -> Sequence[ConversationSummary]: ...
+
+    def turns(self, conversation_id: int) -> Sequence[SavedTurn]:
+        """Oldest first. Raises NoSuchConversation."""
+        ...
+
+    def rename(self, conversation_id: int, title: str) -> None: ...
+
+    def delete(self, conversation_id: int) -> None: ...
+
+    def export_markdown(self, conversation_id: int) -> str: ...
+
+
+class Home(Protocol):
+    """What the app is handed. Methods may block: call them off the UI's thread. All are thread-safe."""
+
+    paths: HomePaths
+    settings: Settings
+    conversations: Conversations
+
+    @property
+    def read_only_because(self) -> str:
+        """Empty when this process may write; otherwise who holds the library, in a sentence."""
+        ...
+
+    def answer(self, turn: Turn, stop: threading.Event) -> Iterator[AnswerEvent]:
+        """Answer one question; ends with AnswerDone, a stopped one too. Raises EXPECTED_ERRORS."""
+        ...
+
+    def index(self, roots: Iterable[Path], stop: threading.Event) -> Iterator[IndexEvent]:
+        """Bring the library up to date with these files and folders; ends with IndexDone."""
+        ...
+
+    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult: ...
+
+    def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:
+        """None when the passage has left the library since."""
+        ...
+
+    def library(self) -> LibraryStatus: ...
+
+    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
+        """Files of the library, by path; `containing` filters by a part of the path."""
+        ...
+
+    def forget(self, root: Path) -> int:
+        """Take a file or folder out of the library (the files stay). Returns how many documents left."""
+        ...
+
+    def engines(self) -> EnginesStatus: ...
+
+    def warm_up(self, stop: threading.Event) -> Iterator[Notice]:
+        """Load the chat model and the embedder before the first question; yields what it is doing."""
+        ...
+
+    def set_theme(self, theme: str) -> None:
+        """Remember the theme in the settings file."""
+        ...
+
+    def close(self) -> None:
+        """Stop background work, flush, release the lock. Safe to call twice."""
+        ...
+
+
+__all__ = [
+    "Answer",
+    "ConversationSummary",
+    "Conversations",
+    "EnginesStatus",
+    "Home",
+    "LibraryStatus",
+    "PassageView",
+    "SavedTurn",
+]

@@ -1,0 +1,74 @@
+"""The settings: frozen, bounded, one section a layer; unknown keys are refused.
+
+They are passed, never imported; nothing is read here. `settings_file.py` reads and writes them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DeviceChoice = Literal["auto", "cpu", "gpu", "npu"]
+ProfileChoice = Literal["auto", "quiet", "low-memory"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChatSettings(Section):
+    model: str = ""
+    """A catalogue id or the path of a GGUF file; empty takes the largest installed one that fits."""
+    context_tokens: int = Field(default=8192, ge=512, le=131_072)
+    max_tokens: int = Field(default=512, ge=1, le=32_768)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    repeat_penalty: float = Field(default=1.05, ge=1.0, le=2.0)
+    threads: int = Field(default=0, ge=0, le=512)
+    """0 takes what was measured to be best on this machine."""
+    kv_type: Literal["auto", "f16", "q8_0"] = "auto"
+
+
+class EmbedSettings(Section):
+    model: str = ""
+    """A catalogue id; empty takes the default of the catalogue."""
+    threads: int = Field(default=0, ge=0, le=512)
+
+
+class DeviceSettings(Section):
+    device: DeviceChoice = "auto"
+    profile: ProfileChoice = "auto"
+    memory_budget_mb: int = Field(default=0, ge=0)
+    """Most memory that engines may take together; 0 takes a share of what is free."""
+
+
+class LibrarySettings(Section):
+    chunk_tokens: int = Field(default=200, ge=32, le=2048)
+    max_file_mb: int = Field(default=512, ge=1)
+    read_timeout_s: float = Field(default=120.0, gt=0)
+    reader_memory_mb: int = Field(default=2048, ge=256)
+    max_pages: int = Field(default=5000, ge=1)
+    exact_search_up_to_chunks: int = Field(default=20_000, ge=0)
+    """Up to this many chunks a query is compared with every vector; beyond, chromadb's HNSW is asked."""
+
+
+class AnswerSettings(Section):
+    first_word_s: float = Field(default=8.0, gt=0, le=600)
+    """The user's patience: how long reading the prompt may take. Fewer passages on a slower machine."""
+    passages: int = Field(default=8, ge=1, le=64)
+    """At most this many passages, however fast the machine is."""
+
+
+class LookSettings(Section):
+    theme: Literal["homebody-dark", "homebody-light"] = "homebody-dark"
+
+
+class Settings(Section):
+    """All settings; every field has a default, so an empty file is valid."""
+
+    chat: ChatSettings = ChatSettings()
+    embed: EmbedSettings = EmbedSettings()
+    device: DeviceSettings = DeviceSettings()
+    library: LibrarySettings = LibrarySettings()
+    answer: AnswerSettings = AnswerSettings()
+    look: LookSettings = LookSettings()

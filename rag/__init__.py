@@ -1,0 +1,1 @@
+"""Reading, chunking, storing and finding: the library. Knows nothing of models or of the terminal."""

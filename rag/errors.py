@@ -1,0 +1,71 @@
+"""What can go wrong in the library, as a tree.
+
+    LibraryError
+    ├── ReadError               one file could not be read; the others go on
+    │   ├── UnsupportedFile     no reader takes this kind of file
+    │   ├── EncryptedFile       it needs a password
+    │   ├── DamagedFile         its bytes are not what its kind promises
+    │   ├── EmptyFile           nothing to read in it
+    │   └── TooLarge            over a limit (bytes, pages, time, memory, output)
+    ├── EmbedderMismatch        the index was built with another embedder
+    ├── LibraryLocked           another homebody writes to this library
+    ├── LibraryTooNew           written by a newer homebody; opening it would be a guess
+    ├── LibraryDamaged          SQLite says that the file is malformed
+    └── StorageFull             the disk took no more
+
+Every error carries `hint`: what the user can do.
+"""
+
+from __future__ import annotations
+
+
+class LibraryError(Exception):
+    """The library could not do what was asked; `hint` says what the user can do."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ReadError(LibraryError):
+    """One file could not be read."""
+
+
+class UnsupportedFile(ReadError):
+    """No reader takes this kind of file."""
+
+
+class EncryptedFile(ReadError):
+    """The file is protected by a password."""
+
+
+class DamagedFile(ReadError):
+    """The file's bytes are not what its kind promises."""
+
+
+class EmptyFile(ReadError):
+    """The file holds nothing to read."""
+
+
+class TooLarge(ReadError):
+    """The file is over one of the reader's limits."""
+
+
+class EmbedderMismatch(LibraryError):
+    """The index was built with another embedder than the one at hand."""
+
+
+class LibraryLocked(LibraryError):
+    """Another homebody is writing to this library."""
+
+
+class LibraryTooNew(LibraryError):
+    """The library was written by a newer homebody."""
+
+
+class LibraryDamaged(LibraryError):
+    """SQLite reports the library file as malformed."""
+
+
+class StorageFull(LibraryError):
+    """The disk holding the library took no more."""

@@ -1,0 +1,53 @@
+"""What the library needs from engines. `models` satisfies these by shape; `pipelines.factory` joins them.
+
+The library imports no engine and no model: it is handed one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TextEmbedder(Protocol):
+    """Turns text into unit-length vectors. Safe to call from several threads."""
+
+    @property
+    def model_id(self) -> str:
+        """The catalogue's id."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights file."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def query_prefix(self) -> str: ...
+
+    @property
+    def passage_prefix(self) -> str: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input, special tokens included; what is longer is cut."""
+        ...
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The Hugging Face `tokenizer.json`, so that chunks are measured in this embedder's tokens."""
+        ...
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of shape (len(texts), dimension), each of length 1, in the order given."""
+        ...
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """A vector of shape (dimension,), of length 1."""
+        ...
