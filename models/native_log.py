@@ -1,0 +1,110 @@
+"""Send what llama.cpp and ggml print to `logging` instead of to the terminal.
+
+The binding installs a callback that writes to standard error, and its `verbose=False` redirects the
+process's own descriptors, which freezes a full-screen terminal. Here the callback is replaced by ours as soon
+as the library is loaded; nothing in homebody may redirect descriptors 1 or 2. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+LOGGER = logging.getLogger("homebody.native.llama")
+
+_LEVEL_CONTINUED = 5
+"""GGML_LOG_LEVEL_CONT: goes on with the line before."""
+_LOGGING_LEVELS = {0: logging.DEBUG, 1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
+"""From ggml_log_level (NONE, INFO, WARN, ERROR, DEBUG). The engine talks much: its INFO is our DEBUG; what
+matters to the user is raised as an error by the adapter, so its ERROR is our WARNING."""
+
+_MAX_LINE_CHARS = 4000
+
+
+class NativeLog:
+    """Assembles pieces into lines and hands each complete line to a logger.
+
+    ggml prints a line in pieces (level CONT) and progress as single dots without a line end. Called from any
+    native thread.
+    """
+
+    def __init__(self, logger: logging.Logger, *, keep_lines: int = 200) -> None:
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._pieces: list[str] = []
+        self._level = logging.DEBUG
+        self._lines: deque[str] = deque(maxlen=keep_lines)
+        self._captures: list[list[str]] = []
+
+    def write(self, native_level: int, text: bytes | None) -> None:
+        """One call of the native callback. Never raises: an exception cannot cross native code."""
+        decoded = (text or b"").decode("utf-8", "replace")
+        with self._lock:
+            if native_level != _LEVEL_CONTINUED:
+                if self._pieces:
+                    self._end_line()
+                self._level = _LOGGING_LEVELS.get(native_level, logging.DEBUG)
+            for part in decoded.splitlines(keepends=True):
+                self._pieces.append(part)
+                if part.endswith("\n") or sum(map(len, self._pieces)) > _MAX_LINE_CHARS:
+                    self._end_line()
+
+    def _end_line(self) -> None:
+        line = "".join(self._pieces).strip()
+        self._pieces.clear()
+        if not line or not line.strip("."):  # the loader's progress dots
+            return
+        self._lines.append(line)
+        for capture in self._captures:
+            capture.append(line)
+        self._logger.log(self._level, "%s", line)
+
+    def recent_lines(self) -> tuple[str, ...]:
+        """The last complete lines, oldest first; for an error report."""
+        with self._lock:
+            return tuple(self._lines)
+
+    @contextmanager
+    def capture(self) -> Iterator[list[str]]:
+        """The lines logged while the block runs, by whichever thread, as a list that grows."""
+        lines: list[str] = []
+        with self._lock:
+            self._captures.append(lines)
+        try:
+            yield lines
+        finally:
+            with self._lock:
+                # By identity: two captures that saw the same lines compare equal.
+                self._captures = [each for each in self._captures if each is not lines]
+
+
+LLAMA_LOG = NativeLog(LOGGER)
+
+_load_lock = threading.Lock()
+_library: ModuleType | None = None
+_callback: Any = None
+"""The ctypes callback object. The library keeps only the address: it must live as long as the process."""
+
+
+def llama_library() -> ModuleType:
+    """The binding's low-level module, loaded once, its log routed to `logging`, its backend initialised.
+
+    Everything in homebody that calls llama.cpp gets it from here. Raises ImportError where the binding is
+    missing, and RuntimeError or OSError (from the binding) where its shared library cannot be loaded.
+    """
+    global _library, _callback
+    with _load_lock:
+        if _library is None:
+            from llama_cpp import llama_cpp as library
+
+            _callback = library.llama_log_callback(lambda level, text, _user_data: LLAMA_LOG.write(level, text))
+            library.llama_log_set(_callback, ctypes.c_void_p(0))  # sets ggml's as well
+            library.llama_backend_init()
+            _library = library
+        return _library
