@@ -17,7 +17,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 def weights_dir() -> Path:
     """The folder of installed weights: `<model id>/<file>`. Skips, with the remedy, when there is none."""
     named = os.environ.get("HOMEBODY_TEST_WEIGHTS", "")
-    folder = Path(named) if named else PROJECT_ROOT / ".build" / "test-weights" / "models"
+    folder = Path(named) if named else PROJECT_ROOT / ".build" / "test-home" / "models"
     if not folder.is_dir():
         pytest.skip("no weights here; `make test` fetches the small ones (about 120 MB)")
     return folder
