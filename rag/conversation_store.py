@@ -99,11 +99,14 @@ class ConversationStore:
             )
         return conversation_id, turn_id
 
-    def write_user_message(self, turn_id: int, user_message: str, *, model: str) -> None:
+    def write_user_message(
+        self, turn_id: int, user_message: str, *, model: str, details: Mapping[str, Any] | None = None
+    ) -> None:
         """What the model is about to read, so that the next turn can repeat it word by word."""
         with self._db.transaction() as connection:
             connection.execute(
-                "UPDATE turns SET user_message = ?, model = ? WHERE turn_id = ?", (user_message, model, turn_id)
+                "UPDATE turns SET user_message = ?, model = ?, details = ? WHERE turn_id = ?",
+                (user_message, model, json.dumps(details or {}, ensure_ascii=False), turn_id),
             )
 
     def write_answer(self, turn_id: int, answer_text: str) -> None:
