@@ -7,13 +7,13 @@ goes to the log, the user sees one notice, and the app stays up.
     ├── SettingsInvalid     the settings file has a key or a value that homebody does not know
     ├── EmptyQuestion       nothing was asked
     ├── FileNotUsable       a file named with --file, or standard input, cannot be used
-    └── NoSuchConversation  the id is not in the library
-    OfflineViolation        something tried to reach the network; refused (`pipelines.offline_guard`)
+    ├── NoSuchConversation  the id is not in the library
+    └── OfflineViolation    something tried to reach the network; refused (`pipelines.offline_guard`)
 """
 
 from __future__ import annotations
 
-from models.errors import ModelError, NotEnoughMemory, WeightsDamaged, WeightsMissing
+from models.errors import DeviceUnavailable, ModelError, NotEnoughMemory, WeightsDamaged, WeightsMissing
 from rag.errors import LibraryError, ReadError
 
 
@@ -41,10 +41,17 @@ class NoSuchConversation(PipelineError):
     """No conversation has that id."""
 
 
+class OfflineViolation(PipelineError, PermissionError):
+    """Something tried to reach the network and was refused.
+
+    Also an OSError, so that a library that can live without the network goes the way it has for that.
+    """
+
+
 EXPECTED_ERRORS = (PipelineError, ModelError, LibraryError)
 """Shown as a message with a hint; each has the attribute `hint`."""
 
-MISSING_ERRORS = (WeightsMissing, WeightsDamaged, NotEnoughMemory)
+MISSING_ERRORS = (WeightsMissing, WeightsDamaged, NotEnoughMemory, DeviceUnavailable)
 """Something needed is missing: exit code 3."""
 
 __all__ = [
@@ -55,6 +62,7 @@ __all__ = [
     "LibraryError",
     "ModelError",
     "NoSuchConversation",
+    "OfflineViolation",
     "PipelineError",
     "ReadError",
     "SettingsInvalid",
