@@ -12,6 +12,7 @@
     └── DownloadFailed
         ├── SourceUnreachable   no answer from there: another source may do
         ├── NotAtSource         it answered, and does not have the file
+        ├── NotEnoughSpace      the disk has no room for it; said with the numbers
         └── HashMismatch        the bytes are not the catalogue's; nothing was kept
 
 Every error carries `hint`: what the user can do.
@@ -70,6 +71,10 @@ class SourceUnreachable(DownloadFailed):
 
 class NotAtSource(DownloadFailed):
     """The source answered and does not have the file."""
+
+
+class NotEnoughSpace(DownloadFailed):
+    """The disk has no room for the weights."""
 
 
 class HashMismatch(DownloadFailed):
