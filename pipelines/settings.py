@@ -14,7 +14,7 @@ ProfileChoice = Literal["auto", "quiet", "low-memory"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ChatSettings(Section):
@@ -38,17 +38,17 @@ class EmbedSettings(Section):
 class DeviceSettings(Section):
     device: DeviceChoice = "auto"
     profile: ProfileChoice = "auto"
-    memory_budget_mb: int = Field(default=0, ge=0)
+    memory_budget_mb: int = Field(default=0, ge=0, le=2**26)
     """Most memory that engines may take together; 0 takes a share of what is free."""
 
 
 class LibrarySettings(Section):
     chunk_tokens: int = Field(default=200, ge=32, le=2048)
-    max_file_mb: int = Field(default=512, ge=1)
-    read_timeout_s: float = Field(default=120.0, gt=0)
-    reader_memory_mb: int = Field(default=2048, ge=256)
-    max_pages: int = Field(default=5000, ge=1)
-    exact_search_up_to_chunks: int = Field(default=20_000, ge=0)
+    max_file_mb: int = Field(default=512, ge=1, le=2**20)
+    read_timeout_s: float = Field(default=120.0, gt=0, le=86_400)
+    reader_memory_mb: int = Field(default=2048, ge=256, le=2**20)
+    max_pages: int = Field(default=5000, ge=1, le=10_000_000)
+    exact_search_up_to_chunks: int = Field(default=20_000, ge=0, le=100_000_000)
     """Up to this many chunks a query is compared with every vector; beyond, chromadb's HNSW is asked."""
 
 
