@@ -1,0 +1,243 @@
+"""Chat with a GGUF model through llama.cpp's low-level API: the adapter behind `models.chat.ChatModel`.
+
+Nothing is done twice: a prompt that begins as the last one did is evaluated from where they part, each token is
+turned into text once, and a stop ends the engine within one node of its graph. Knows nothing of documents,
+conversations or devices' merits: it is given messages and options.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from models.chat import ChatEvent, ChatMessage, Finish, GenerationOptions, PromptProgress, TextDelta, Usage
+from models.chat_template import CHATML, ChatTemplate
+from models.errors import EngineFailed, PromptTooLong
+from models.llama_context import Aborted, ChatLlamaOptions, LlamaContext, LlamaFacts
+from models.llama_sampling import Sampler
+from models.llama_vocab import LlamaVocab, TokenIds
+from models.prompt_state import PromptStates, common_prefix_tokens
+from models.prompt_tokens import PromptTokens
+from models.token_text import TokenText
+
+LOGGER = logging.getLogger(__name__)
+
+_WORTH_RESTORING_TOKENS = 64
+"""A saved state is read from disk when it spares at least so many tokens more than what is in memory."""
+_WORTH_SAVING_TOKENS = 256
+"""A sequence that is about to be cut back by so many tokens is saved first, where there is a folder for it."""
+
+
+class ChatLlama:
+    """One loaded model. Not re-entrant: `models.resident` holds the lock."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: ChatLlamaOptions,
+        *,
+        model_id: str = "",
+        states_dir: Path | None = None,
+        states_max_bytes: int = 2 * 10**9,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Load the model: seconds, and the memory of the weights and of the context.
+
+        `states_dir` opts into keeping evaluated prompts on disk (`prompt_state`): switching back to an older
+        conversation, also after a restart, then costs milliseconds instead of reading it again.
+        Raises WeightsMissing, WeightsDamaged, DeviceUnavailable, NotEnoughMemory.
+        """
+        self._model_id = model_id or path.stem
+        self._context = LlamaContext(path, options, on_progress=on_progress)
+        try:
+            header = self._context.header
+            source = header.chat_template or CHATML
+            self._vocab = LlamaVocab(
+                self._context.library,
+                self._context.model,
+                markup=source,
+                spm_space_prefix=header.scalars.get("tokenizer.ggml.add_space_prefix", True) is not False,
+            )
+            self._template = ChatTemplate(
+                source,
+                bos_text=self._vocab.token_text(self._vocab.bos_id),
+                eos_text=self._vocab.token_text(self._vocab.eos_id),
+                thinking=options.thinking,
+            )
+        except BaseException:
+            self._context.close()
+            raise
+        self._template_stops = () if header.chat_template else ("<|im_end|>",)
+        self._prompt_tokens = PromptTokens(self._vocab, self._template)
+        self._states = (
+            PromptStates(states_dir, fingerprint=self._context.state_fingerprint, max_bytes=states_max_bytes)
+            if states_dir is not None
+            else None
+        )
+
+    @property
+    def model_id(self) -> str:
+        return self._model_id
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        return frozenset({"text"})
+
+    @property
+    def context_tokens(self) -> int:
+        return self._context.facts.n_ctx
+
+    @property
+    def facts(self) -> LlamaFacts:
+        """What really runs, as read back from the engine."""
+        return self._context.facts
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """Threads for one token at a time, and for reading the prompt, as the engine says."""
+        return self._context.threads
+
+    def set_threads(self, n_threads: int, n_threads_batch: int) -> None:
+        """May be called from any thread, also while an answer is written: takes effect with the next token."""
+        self._context.set_threads(n_threads, n_threads_batch)
+
+    def count_tokens(self, text: str) -> int:
+        return self._prompt_tokens.count_content(text)
+
+    def count_prompt_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        return len(self._prompt_tokens.of(messages))
+
+    def stream(
+        self, messages: Sequence[ChatMessage], options: GenerationOptions, stop: threading.Event
+    ) -> Iterator[ChatEvent]:
+        """Read the prompt, write the answer. See `models.chat.ChatModel.stream`.
+
+        Closing the iterator at any point leaves the engine ready for the next question.
+        """
+        prompt = self._prompt_tokens.of(messages)
+        room = self.context_tokens - len(prompt)
+        if room < 1:
+            raise PromptTooLong(
+                f"the question with its passages has {len(prompt):,} tokens; the model holds {self.context_tokens:,}",
+                hint="ask something shorter, start a new conversation, or raise chat.context_tokens in the settings",
+            )
+        return self._run(prompt, options, min(options.max_tokens, room), stop)
+
+    def _run(
+        self, prompt: TokenIds, options: GenerationOptions, max_tokens: int, stop: threading.Event
+    ) -> Iterator[ChatEvent]:
+        context = self._context
+        started_s = time.perf_counter()
+        cached_tokens = 0
+        finish: Finish = "stopped"
+        answer: list[int] = []
+        decode_started_s = None
+        with context.abort_flag.following(stop):
+            try:
+                if stop.is_set():
+                    raise Aborted
+                cached_tokens = self._reuse(prompt)
+                yield from self._read_prompt(prompt, cached_tokens, stop)
+                decode_started_s = time.perf_counter()
+                finish = yield from self._write_answer(options, max_tokens, stop, answer)
+            except Aborted:
+                finish = "stopped"
+        ended_s = time.perf_counter()
+        if decode_started_s is None:
+            decode_started_s = ended_s
+        yield Usage(
+            prompt_tokens=len(prompt),
+            cached_tokens=cached_tokens,
+            prefill_s=decode_started_s - started_s,
+            decode_tokens=len(answer),
+            decode_s=ended_s - decode_started_s,
+            finish=finish,
+        )
+
+    def _reuse(self, prompt: TokenIds) -> int:
+        """Cut the live sequence back to what it shares with the prompt, or restore a saved one; its length.
+
+        At least one token is left to evaluate, for there are no logits otherwise.
+        """
+        context = self._context
+        shared = min(common_prefix_tokens(context.tokens, prompt), len(prompt) - 1)
+        if self._states is not None:
+            if len(context.tokens) - shared >= _WORTH_SAVING_TOKENS:
+                self.save_state()
+            best = self._states.best(prompt)
+            if best is not None and best[1] - shared >= _WORTH_RESTORING_TOKENS:
+                saved = best[0]
+                state = self._states.read(saved)
+                if state is not None and context.restore(saved.tokens, state):
+                    shared = min(best[1], len(prompt) - 1)
+                elif state is not None:
+                    shared = 0  # refused: the live sequence is gone as well
+        return context.keep(shared)
+
+    def _read_prompt(self, prompt: TokenIds, cached_tokens: int, stop: threading.Event) -> Iterator[ChatEvent]:
+        total = len(prompt) - cached_tokens
+        batch_tokens = self._context.facts.n_batch
+        yield PromptProgress(done_tokens=0, total_tokens=total)
+        for start in range(cached_tokens, len(prompt), batch_tokens):
+            if stop.is_set():
+                raise Aborted
+            batch = prompt[start : start + batch_tokens]
+            self._context.evaluate(batch, output=start + len(batch) == len(prompt))
+            yield PromptProgress(done_tokens=start + len(batch) - cached_tokens, total_tokens=total)
+
+    def _write_answer(
+        self, options: GenerationOptions, max_tokens: int, stop: threading.Event, answer: list[int]
+    ) -> Generator[ChatEvent, None, Finish]:
+        context, vocab = self._context, self._vocab
+        text = TokenText((*options.stop, *self._template_stops))
+        shown: list[str] = []
+        finish: Finish = "length"
+        try:
+            with Sampler(context, options) as sampler:
+                while len(answer) < max_tokens:
+                    if stop.is_set():
+                        raise Aborted
+                    token = sampler.sample()
+                    if vocab.is_end(token):
+                        finish = "stop"
+                        break
+                    answer.append(token)
+                    delta = text.feed(vocab.piece(token))
+                    if delta:
+                        shown.append(delta)
+                        yield TextDelta(delta)
+                    if text.stopped:
+                        finish = "stop"
+                        break
+                    if len(answer) < max_tokens:
+                        context.evaluate_one(token)
+        except Aborted:
+            finish = "stopped"
+        rest = text.finish()
+        if rest:
+            shown.append(rest)
+            yield TextDelta(rest)
+        if not text.stopped:  # otherwise the last tokens say more than the text does
+            self._prompt_tokens.remember_answer("".join(shown), np.array(answer, dtype=np.int32))
+        return finish
+
+    def save_state(self) -> bool:
+        """Keep the live sequence on disk, where a folder for it was given. False when it was not kept."""
+        if self._states is None or not len(self._context.tokens):
+            return False
+        try:
+            return self._states.save(self._context.tokens, self._context.state())
+        except EngineFailed as error:
+            LOGGER.info("%s", error)
+            return False
+
+    def close(self) -> None:
+        """Save what was read, where there is a folder for it, and free the memory. Safe to call twice."""
+        if len(self._context.tokens) >= _WORTH_RESTORING_TOKENS:
+            self.save_state()
+        self._context.close()

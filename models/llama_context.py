@@ -1,0 +1,415 @@
+"""One llama.cpp model with one context: load it, evaluate tokens, know exactly which tokens its memory holds.
+
+The low-level API is called directly: no text, no templates, no sampling policy here. One sequence (id 0) is
+kept; `tokens` always says what is in it, also after an abort or a failure. Not thread-safe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from models.abort_flag import AbortFlag
+from models.errors import DeviceUnavailable, EngineFailed, NotEnoughMemory, WeightsDamaged
+from models.gguf_header import GgufHeader, read_gguf_header
+from models.llama_devices import device_handle
+from models.llama_vocab import NO_IDS, TokenIds
+from models.native_log import LLAMA_LOG, llama_library
+
+KvType = Literal["f16", "q8_0"]
+FlashAttention = Literal["auto", "on", "off"]
+
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
+_KV_TYPES = {"f16": 1, "q8_0": 8}
+_ABORTED = 2
+_NO_SLOT = 1
+"""What llama_decode returns, see llama.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLlamaOptions:
+    """How to load and run a GGUF model. Thread counts and devices are decided by the caller (`placement`)."""
+
+    n_ctx: int = 8192
+    """Prompt and answer together, in tokens; more than the model was trained for is cut down to that."""
+    n_threads: int = 1
+    """For one token at a time."""
+    n_threads_batch: int = 1
+    """For reading the prompt."""
+    n_batch: int = 256
+    """Tokens a call when reading the prompt: between calls there is a progress event."""
+    n_ubatch: int = 256
+    """Tokens a pass over the weights; at most n_batch."""
+    flash_attention: FlashAttention = "auto"
+    type_k: KvType = "f16"
+    type_v: KvType = "f16"
+    """q8_0 halves the memory of the context; a quantised V needs flash attention."""
+    n_gpu_layers: int = 0
+    """Negative means all."""
+    device_names: tuple[str, ...] = ()
+    """llama.cpp's names (`llama_devices.list_devices`); empty lets llama.cpp take every GPU for the layers."""
+    thinking: bool = False
+    """Let models that can think aloud do so. Costs hundreds of tokens before the answer begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaFacts:
+    """What really runs, read back after loading."""
+
+    description: str
+    """The engine's own words: architecture, size, quantisation."""
+    parameters: int
+    weights_bytes: int
+    n_ctx: int
+    n_ctx_train: int
+    n_batch: int
+    n_ubatch: int
+    flash_attention: bool | None
+    """None where the engine did not say."""
+    layers_offloaded: int
+    """Layers whose weights are on a GPU."""
+    layers: int
+    kv_bytes: int
+    """Memory for the context, over all devices; 0 where the engine did not say."""
+    recurrent: bool
+    """Its state cannot be cut back: a changed prompt is evaluated from the beginning."""
+
+
+class Aborted(Exception):
+    """The evaluation was ended by the abort flag. What was evaluated before the last batch stays."""
+
+
+class LlamaContext:
+    """Load with `LlamaContext(path, options)`; `close` frees everything."""
+
+    def __init__(
+        self, path: Path, options: ChatLlamaOptions, *, on_progress: Callable[[float], None] | None = None
+    ) -> None:
+        """Raises WeightsMissing, WeightsDamaged, DeviceUnavailable, NotEnoughMemory.
+
+        `on_progress` is told the share of the weights that is loaded, 0 to 1, from this thread.
+        """
+        self.header: GgufHeader = read_gguf_header(path)
+        self.options = options
+        self.library: Any = llama_library()
+        self.abort_flag = AbortFlag()
+        self.model: int = 0
+        self.handle: int = 0
+        self._batch: Any = None
+        with LLAMA_LOG.capture() as log_lines:
+            self.model = self._load_model(path, on_progress, log_lines)
+            try:
+                self.handle = self._create_context(path, log_lines)
+                self._memory = self.library.llama_get_memory(self.handle)
+                self.facts = self._read_facts(log_lines)
+                self._prepare_batch()
+            except BaseException:
+                self.close()
+                raise
+        self._live: TokenIds = np.empty(self.facts.n_ctx, dtype=np.int32)
+        self._live_count = 0
+        self._n_swa = int(self.library.llama_model_n_swa(self.model))
+        self._wanted_threads: tuple[int, int] | None = None
+
+    # --- loading -------------------------------------------------------------------------------------
+
+    def _load_model(self, path: Path, on_progress: Callable[[float], None] | None, log_lines: list[str]) -> int:
+        library, options = self.library, self.options
+        params = library.llama_model_default_params()
+        params.n_gpu_layers = options.n_gpu_layers
+        if library.llama_supports_mmap():
+            params.load_mode = library.LLAMA_LOAD_MODE_MMAP
+        devices = self._device_array()
+        if devices is not None:
+            params.devices = ctypes.cast(devices, ctypes.c_void_p)
+        raised: list[BaseException] = []
+        if on_progress is not None:
+
+            def tell(share: float, _user_data: object) -> bool:
+                try:
+                    on_progress(share)
+                except BaseException as error:  # must not unwind through native code; raised again below
+                    raised.append(error)
+                    return False
+                return True
+
+            params.progress_callback = library.llama_progress_callback(tell)
+        model = library.llama_model_load_from_file(_file_system_bytes(path), params)
+        if raised:
+            if model:
+                library.llama_model_free(model)
+            raise raised[0]
+        if not model:
+            raise WeightsDamaged(
+                f"llama.cpp cannot load {path.name}: {_last_words(log_lines)}",
+                hint="check the file with: homebody models verify; or get it again with: homebody models pull",
+            )
+        return int(model)
+
+    def _device_array(self) -> Any:
+        if not self.options.device_names:
+            return None
+        handles = []
+        for name in self.options.device_names:
+            handle = device_handle(name)
+            if handle is None:
+                raise DeviceUnavailable(
+                    f"llama.cpp has no device {name!r} here", hint="see which there are with: homebody doctor"
+                )
+            handles.append(handle)
+        return (ctypes.c_void_p * (len(handles) + 1))(*handles, None)
+
+    def _create_context(self, path: Path, log_lines: list[str]) -> int:
+        library, options = self.library, self.options
+        trained = int(library.llama_model_n_ctx_train(self.model))
+        params = library.llama_context_default_params()
+        params.n_ctx = min(options.n_ctx, trained) if trained > 0 else options.n_ctx
+        params.n_batch = options.n_batch
+        params.n_ubatch = min(options.n_ubatch, options.n_batch)
+        params.n_seq_max = 1
+        params.n_outputs_max = 1  # only the last token's logits are ever read: saves n_batch * n_vocab * 4 bytes
+        params.n_threads = options.n_threads
+        params.n_threads_batch = options.n_threads_batch
+        params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
+        params.type_k = _KV_TYPES[options.type_k]
+        params.type_v = _KV_TYPES[options.type_v]
+        params.no_perf = True
+        params.abort_callback = library.ggml_abort_callback(self.abort_flag.callback_address)
+        params.abort_callback_data = self.abort_flag.data_address
+        handle = library.llama_init_from_model(self.model, params)
+        if not handle:
+            raise NotEnoughMemory(
+                f"no memory for a context of {params.n_ctx:,} tokens with {path.name}: {_last_words(log_lines)}",
+                hint="lower chat.context_tokens in the settings, or choose a smaller model",
+            )
+        return int(handle)
+
+    def _read_facts(self, log_lines: list[str]) -> LlamaFacts:
+        library = self.library
+        text = ctypes.create_string_buffer(256)
+        library.llama_model_desc(self.model, text, len(text))
+        log = "\n".join(log_lines)
+        offloaded = re.search(r"offloaded (\d+)/(\d+) layers", log)
+        flash = re.search(r"flash_attn\s+= (\w+)", log)
+        resolved = re.search(r"Flash Attention was auto, set to (\w+)", log)
+        flash_word = resolved[1] if resolved else flash[1] if flash else ""
+        kv_mib = re.findall(r"KV buffer size =\s+([\d.]+) MiB", log)
+        return LlamaFacts(
+            description=text.value.decode("utf-8", "replace"),
+            parameters=int(library.llama_model_n_params(self.model)),
+            weights_bytes=int(library.llama_model_size(self.model)),
+            n_ctx=int(library.llama_n_ctx(self.handle)),
+            n_ctx_train=int(library.llama_model_n_ctx_train(self.model)),
+            n_batch=int(library.llama_n_batch(self.handle)),
+            n_ubatch=int(library.llama_n_ubatch(self.handle)),
+            flash_attention={"enabled": True, "disabled": False}.get(flash_word),
+            layers_offloaded=int(offloaded[1]) if offloaded else 0,
+            layers=int(library.llama_model_n_layer(self.model)),
+            kv_bytes=round(sum(map(float, kv_mib)) * 2**20),
+            recurrent=bool(library.llama_model_is_recurrent(self.model) or library.llama_model_is_hybrid(self.model)),
+        )
+
+    def _prepare_batch(self) -> None:
+        """One batch for the context's whole life; what never changes in it is written here."""
+        size = self.facts.n_batch
+        self._batch = self.library.llama_batch_init(size, 0, 1)
+        self._batch_tokens = np.ctypeslib.as_array(self._batch.token, (size,))
+        self._batch_positions = np.ctypeslib.as_array(self._batch.pos, (size,))
+        self._batch_outputs = np.ctypeslib.as_array(self._batch.logits, (size,))
+        np.ctypeslib.as_array(self._batch.n_seq_id, (size,))[:] = 1
+        for index in range(size):
+            self._batch.seq_id[index][0] = 0
+        logits_of = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+        self._logits_address_of = logits_of(("llama_get_logits_ith", self.library._lib))
+        self._n_vocab = int(self.library.llama_vocab_n_tokens(self.library.llama_model_get_vocab(self.model)))
+        self._logits_address = 0
+        self._logits: npt.NDArray[np.float32] = np.empty(0, dtype=np.float32)
+
+    # --- the sequence --------------------------------------------------------------------------------
+
+    @property
+    def tokens(self) -> TokenIds:
+        """What is in the memory, in order. A view: valid until the next evaluation."""
+        return self._live[: self._live_count]
+
+    def keep(self, count: int) -> int:
+        """Forget everything after the first `count` tokens; returns how many are left.
+
+        Fewer than asked where the engine cannot cut its state back (recurrent models, sliding windows): 0.
+        """
+        if count >= self._live_count:
+            return self._live_count
+        if count > 0 and self._n_swa > 0:
+            oldest = self.library.llama_memory_seq_pos_min(self._memory, 0)
+            if oldest > max(0, count - self._n_swa):  # the window before the cut is gone
+                count = 0
+        if count > 0 and not self.library.llama_memory_seq_rm(self._memory, 0, count, -1):
+            count = 0
+        if count <= 0:
+            self.library.llama_memory_clear(self._memory, False)
+            count = 0
+        self._live_count = count
+        return count
+
+    def evaluate(self, tokens: TokenIds, *, output: bool) -> None:
+        """Append up to n_batch tokens to the sequence; with `output`, `logits` are those after the last one.
+
+        Raises Aborted when the flag was raised, EngineFailed otherwise; the sequence is then what it was
+        before, or empty where the engine cannot go back.
+        """
+        self._apply_threads()
+        count, position = len(tokens), self._live_count
+        if not 0 < count <= self.facts.n_batch or position + count > self.facts.n_ctx:
+            raise ValueError(f"{count} tokens at {position}: a batch holds {self.facts.n_batch}")
+        self._batch.n_tokens = count
+        self._batch_tokens[:count] = tokens
+        self._batch_positions[:count] = np.arange(position, position + count, dtype=np.int32)
+        self._batch_outputs[:count] = 0
+        self._batch_outputs[count - 1] = output
+        self._decode(position)
+        self._live[position : position + count] = tokens
+        self._live_count = position + count
+
+    def evaluate_one(self, token: int) -> None:
+        """`evaluate` for one token with output, without anything that a loop over tokens does not need."""
+        if self._wanted_threads is not None:
+            self._apply_threads()
+        position = self._live_count
+        self._batch.n_tokens = 1
+        self._batch_tokens[0] = token
+        self._batch_positions[0] = position
+        self._batch_outputs[0] = 1
+        self._decode(position)
+        self._live[position] = token
+        self._live_count = position + 1
+
+    def _decode(self, position: int) -> None:
+        status = self.library.llama_decode(self.handle, self._batch)
+        if status == 0:
+            return
+        # Positions of earlier passes of this batch may have stayed: take back everything from `position` on.
+        # The engine holds more than `_live_count` says, so `keep` would see nothing to do.
+        if not self.library.llama_memory_seq_rm(self._memory, 0, position, -1):
+            self.library.llama_memory_clear(self._memory, False)
+            self._live_count = 0
+        if status == _ABORTED:
+            raise Aborted
+        if status == _NO_SLOT:
+            raise EngineFailed("the context is full", hint="start a new conversation, or raise chat.context_tokens")
+        raise EngineFailed(
+            f"llama.cpp failed to evaluate the prompt (code {status}): {_last_words(list(LLAMA_LOG.recent_lines()))}",
+            hint="try again; if it stays so, choose another device or model",
+        )
+
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Of the last evaluation with output: float32, one a token of the vocabulary. The engine's own memory:
+        writable, and valid until the next evaluation."""
+        address = self._logits_address_of(self.handle, -1)
+        if not address:
+            raise EngineFailed("llama.cpp gave no logits", hint="try again")
+        if address != self._logits_address:
+            self._logits_address = address
+            pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+            self._logits = np.ctypeslib.as_array(pointer, (self._n_vocab,))
+        return self._logits
+
+    # --- threads -------------------------------------------------------------------------------------
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """For one token at a time, and for batches, as the engine says."""
+        library = self.library
+        return int(library.llama_n_threads(self.handle)), int(library.llama_n_threads_batch(self.handle))
+
+    def set_threads(self, n_threads: int, n_threads_batch: int) -> None:
+        """May be called from any thread: takes effect before the next evaluation."""
+        self._wanted_threads = (max(1, n_threads), max(1, n_threads_batch))
+
+    def _apply_threads(self) -> None:
+        wanted, self._wanted_threads = self._wanted_threads, None
+        if wanted is not None:
+            self.library.llama_set_n_threads(self.handle, *wanted)
+
+    # --- saved states --------------------------------------------------------------------------------
+
+    @property
+    def state_fingerprint(self) -> str:
+        """Everything that a saved state depends on, for `prompt_state`."""
+        from llama_cpp import __version__
+
+        return "|".join(
+            str(each)
+            for each in (
+                __version__,
+                sys.byteorder,
+                self.header.path.name,
+                self.header.file_bytes,
+                self.facts.description,
+                self.facts.parameters,
+                self.options.type_k,
+                self.options.type_v,
+                self.facts.flash_attention,
+                self.facts.layers_offloaded,
+            )
+        )
+
+    def state(self) -> memoryview:
+        """The bytes of the sequence, for `restore`. Raises EngineFailed."""
+        size = int(self.library.llama_state_seq_get_size(self.handle, 0))
+        buffer = (ctypes.c_uint8 * size)()
+        written = int(self.library.llama_state_seq_get_data(self.handle, buffer, size, 0))
+        if written != size:
+            raise EngineFailed("llama.cpp could not give its state", hint="nothing is lost; it will read again")
+        return memoryview(buffer).cast("B")
+
+    def restore(self, tokens: TokenIds, state: bytes) -> bool:
+        """Put a sequence back. False when the engine refuses it; the sequence is then empty."""
+        self._live_count = 0
+        self.library.llama_memory_clear(self._memory, False)
+        if len(tokens) > self.facts.n_ctx:
+            return False
+        source = ctypes.cast(ctypes.c_char_p(state), ctypes.POINTER(ctypes.c_uint8))
+        if not self.library.llama_state_seq_set_data(self.handle, source, len(state), 0):
+            self.library.llama_memory_clear(self._memory, False)
+            return False
+        if self.library.llama_memory_seq_pos_max(self._memory, 0) != len(tokens) - 1:
+            self.library.llama_memory_clear(self._memory, False)
+            return False
+        self._live[: len(tokens)] = tokens
+        self._live_count = len(tokens)
+        return True
+
+    def close(self) -> None:
+        """Free the context and the model. Safe to call twice."""
+        if self._batch is not None:
+            self.library.llama_batch_free(self._batch)
+            self._batch = None
+        if self.handle:
+            self.library.llama_free(self.handle)
+            self.handle = 0
+        if self.model:
+            self.library.llama_model_free(self.model)
+            self.model = 0
+        self._live, self._live_count = NO_IDS, 0
+
+
+def _file_system_bytes(path: Path) -> bytes:
+    # llama.cpp takes UTF-8 on Windows; elsewhere the bytes of the name as they are.
+    return str(path).encode("utf-8") if sys.platform == "win32" else bytes(path)
+
+
+def _last_words(log_lines: list[str]) -> str:
+    """The engine's last line that is about a failure, else its last line."""
+    for line in reversed(log_lines):
+        if "error" in line.lower() or "fail" in line.lower():
+            return line[:300]
+    return log_lines[-1][:300] if log_lines else "it does not say why"
