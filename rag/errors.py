@@ -11,7 +11,8 @@
     ├── LibraryLocked           another homebody writes to this library
     ├── LibraryTooNew           written by a newer homebody; opening it would be a guess
     ├── LibraryDamaged          SQLite says that the file is malformed
-    └── StorageFull             the disk took no more
+    ├── StorageFull             the disk took no more
+    └── ChromaFailed            chromadb's copy of the vectors could not be brought in step; the exact search answers
 
 Every error carries `hint`: what the user can do.
 """
@@ -69,3 +70,7 @@ class LibraryDamaged(LibraryError):
 
 class StorageFull(LibraryError):
     """The disk holding the library took no more."""
+
+
+class ChromaFailed(LibraryError):
+    """chromadb could not be brought in step with SQLite. Nothing depends on it: the exact search answers."""

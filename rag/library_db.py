@@ -29,10 +29,12 @@ def translated_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        extended_code = getattr(error, "sqlite_errorcode", 0)
+        code = extended_code & 0xFF
+        # A quota or a limit on the file's size is reported as a failed write.
+        if code == sqlite3.SQLITE_FULL or extended_code == sqlite3.SQLITE_IOERR_WRITE:
             raise StorageFull(
-                f"the disk that holds {file} is full", hint="free some space, then do it again: nothing was lost"
+                f"the disk takes no more of {file}", hint="free some space, then do it again: nothing was lost"
             ) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise LibraryDamaged(

@@ -3,11 +3,15 @@
 A migration that has been released is never edited; a change is a new one at the end.
 
 documents  one row a file that the user pointed at. `content_id` is NULL until it was read.
-contents   what was in a file, once, however many copies there are (by SHA-256). A content whose state is
-           'words' is findable by words; 'embedded' means that every chunk has its vector.
+contents   what was in a file, once, however many copies there are: the same bytes under the same suffix (the
+           suffix decides how bytes are read). A content whose state is 'words' is findable by words;
+           'embedded' means that every chunk has its vector. `embed_group` fixes which chunks are embedded
+           together, see `embedding_queue.py`.
 chunks     passages; ids are never used twice, so a stale id in chroma can never name another passage.
-vectors    float16, apart from the texts, so that a scan over all of them reads only them.
+vectors    float16, apart from the texts, so that a scan over all of them reads only them. `vector_id` only
+           grows, and `vectors_changed` counts: one look tells a reader what it has not loaded yet.
 chroma_pending  what chromadb has not been told yet. Filled in the transaction that changes `vectors`.
+document_names  a file's name and its folder's, as words: a question that names a file finds it.
 """
 
 from __future__ import annotations
@@ -29,25 +33,45 @@ MIGRATIONS: tuple[str, ...] = (
 
     CREATE TABLE contents (
         content_id INTEGER PRIMARY KEY AUTOINCREMENT,
-        sha256     BLOB NOT NULL UNIQUE,
+        sha256     BLOB NOT NULL,
+        suffix     TEXT NOT NULL,                   -- lower case, with its dot
         kind       TEXT NOT NULL CHECK (kind IN ('text', 'image', 'audio')),
-        title      TEXT NOT NULL,
+        title      TEXT NOT NULL,                   -- '' where it is the file's own name
         reader     TEXT NOT NULL,
-        state      TEXT NOT NULL CHECK (state IN ('words', 'embedded'))
+        embed_group INTEGER NOT NULL,
+        state      TEXT NOT NULL CHECK (state IN ('words', 'embedded')),
+        UNIQUE (sha256, suffix)
     ) STRICT;
+    CREATE INDEX contents_by_group ON contents (embed_group);
+    CREATE INDEX contents_to_embed ON contents (embed_group) WHERE state = 'words';
 
     CREATE TABLE documents (
         document_id INTEGER PRIMARY KEY AUTOINCREMENT,
         path        BLOB NOT NULL UNIQUE,           -- os.fsencode
-        path_text   TEXT NOT NULL,                  -- the same, as it may be shown and searched
+        path_text   TEXT NOT NULL,                  -- the same, as it may be shown
+        name_text   TEXT NOT NULL,                  -- folder/name, as it may be searched
         size_bytes  INTEGER NOT NULL,
         mtime_ns    INTEGER NOT NULL,
         content_id  INTEGER REFERENCES contents,
         state       TEXT NOT NULL CHECK (state IN ('found', 'read', 'failed')),
+        failure     TEXT NOT NULL DEFAULT '',       -- the error's class: says whether to try again
         reason      TEXT NOT NULL DEFAULT '',
         hint        TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE INDEX documents_by_content ON documents (content_id);
+    CREATE INDEX documents_by_size ON documents (size_bytes);
+
+    CREATE VIRTUAL TABLE document_names USING fts5 (
+        name_text, content = 'documents', content_rowid = 'document_id',
+        tokenize = "unicode61 remove_diacritics 2"
+    );
+    CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN
+        INSERT INTO document_names (rowid, name_text) VALUES (new.document_id, new.name_text);
+    END;
+    CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN
+        INSERT INTO document_names (document_names, rowid, name_text)
+        VALUES ('delete', old.document_id, old.name_text);
+    END;
 
     CREATE TABLE chunks (
         chunk_id    INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -63,9 +87,15 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
 
     CREATE TABLE vectors (
-        chunk_id INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
-        vector   BLOB NOT NULL                      -- float16, little-endian, unit length
+        vector_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        chunk_id  INTEGER NOT NULL UNIQUE REFERENCES chunks ON DELETE CASCADE,
+        vector    BLOB NOT NULL                     -- float16, little-endian, unit length
     ) STRICT;
+    CREATE TABLE vectors_changed (                  -- one row
+        added   INTEGER NOT NULL,
+        removed INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO vectors_changed VALUES (0, 0);
 
     CREATE TABLE chroma_pending (
         chunk_id  INTEGER PRIMARY KEY,
@@ -73,9 +103,11 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE TRIGGER vectors_added AFTER INSERT ON vectors BEGIN
         INSERT OR REPLACE INTO chroma_pending VALUES (new.chunk_id, 'add');
+        UPDATE vectors_changed SET added = added + 1;
     END;
     CREATE TRIGGER vectors_removed AFTER DELETE ON vectors BEGIN
         INSERT OR REPLACE INTO chroma_pending VALUES (old.chunk_id, 'remove');
+        UPDATE vectors_changed SET removed = removed + 1;
     END;
 
     CREATE VIRTUAL TABLE chunk_words USING fts5 (

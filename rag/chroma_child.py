@@ -1,0 +1,181 @@
+"""The process that opens chromadb's folder first: compares it with SQLite, then tells it what is pending.
+
+Run by `chroma_store.py` as `python -m rag.chroma_child LIBRARY_FILE CHROMA_FOLDER`. It speaks JSON lines on
+standard output: {"damaged": why}, {"done": n, "total": m} after each batch (and then waits for a line on
+standard input: its parent sets the pace), {"finished": true} at the end. A crash says the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from rag.identity import EmbedderIdentity, stored_identity
+from rag.library_db import LibraryDb
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection
+
+BATCH_RECORDS = 500
+ORPHAN_TIMEOUT_S = 120.0
+COMPARED_AT_ONCE = 4096
+SAMPLED_QUERIES = 16
+NEIGHBOURS = 10
+ENOUGH_NEIGHBOURS = 0.8
+"""Share of the exact nearest that HNSW must find; a whole index finds 0.95 and more."""
+ROUNDING = 2e-3
+"""float16 keeps unit vectors' components to 5e-4; chromadb normalises once more."""
+
+
+def open_collection(folder: Path, identity: EmbedderIdentity) -> tuple[Client, Collection]:
+    """chromadb's collection for this embedder, made if need be. Imports chromadb: 1.4-2 s."""
+    import chromadb
+    from chromadb.config import Settings
+
+    # No .env of the folder that homebody was started in may configure it.
+    no_env_file: dict[str, Any] = {"_env_file": None}
+    settings = Settings(anonymized_telemetry=False, **no_env_file)
+    client = cast("Client", chromadb.PersistentClient(path=folder, settings=settings))
+    collection = client.get_or_create_collection(
+        f"homebody-{identity.short_hash}",
+        embedding_function=None,  # the default one downloads
+        configuration={"hnsw": {"space": "cosine", "num_threads": 1}},
+    )
+    return client, collection
+
+
+def find_damage(db: LibraryDb, collection: Collection) -> str:
+    """What does not agree with SQLite, in a few words; empty when all does.
+
+    Compares the ids and every vector, then asks for the neighbours of some: the first notices lost and garbled
+    records, the second a broken graph.
+    """
+    connection = db.connection
+    connection.execute("BEGIN")  # both reads see one moment: indexing may go on meanwhile
+    pending = dict(connection.execute("SELECT chunk_id, operation FROM chroma_pending"))
+    stored = connection.execute("SELECT chunk_id, vector FROM vectors ORDER BY chunk_id").fetchall()
+    connection.execute("COMMIT")
+    certain = [row for row in stored if row[0] not in pending]
+    there = {int(each) for each in collection.get(include=[])["ids"]}
+    if missing := sum(row[0] not in there for row in certain):
+        return f"{missing} of {len(certain)} vectors are missing"
+    if strangers := len(there - {row[0] for row in stored} - set(pending)):
+        return f"{strangers} vectors are not the library's"
+    if collection.count() != len(there):
+        return f"it counts {collection.count()} vectors and lists {len(there)}"
+    if not certain:
+        return ""
+    ids = [row[0] for row in certain]
+    exact: NDArray[np.float32] = (
+        np.frombuffer(b"".join(row[1] for row in certain), "<f2").reshape(len(certain), -1).astype(np.float32)
+    )
+    return _garbled(collection, ids, exact) or _lost_neighbours(collection, ids, exact, there)
+
+
+def _garbled(collection: Collection, ids: Sequence[int], exact: NDArray[np.float32]) -> str:
+    for start in range(0, len(ids), COMPARED_AT_ONCE):
+        some = [str(each) for each in ids[start : start + COMPARED_AT_ONCE]]
+        got = collection.get(ids=some, include=["embeddings"])
+        row_of = {each: row for row, each in enumerate(got["ids"])}
+        embeddings = got["embeddings"]
+        if embeddings is None or any(each not in row_of for each in some):
+            return "some vectors cannot be read"
+        held = np.asarray(embeddings, np.float32)[[row_of[each] for each in some]]
+        differences = np.abs(held - exact[start : start + len(some)]).max(axis=1)
+        if garbled := int((~(differences < ROUNDING)).sum()):  # so that NaN counts as garbled
+            return f"{garbled} vectors are not what the library has"
+    return ""
+
+
+def _lost_neighbours(collection: Collection, ids: Sequence[int], exact: NDArray[np.float32], there: set[int]) -> str:
+    row_of = {each: row for row, each in enumerate(ids)}
+    sampled = random.SystemRandom().sample(range(len(ids)), min(SAMPLED_QUERIES, len(ids)))
+    wanted = min(NEIGHBOURS, len(there))
+    answer = collection.query(query_embeddings=exact[sampled], n_results=wanted, include=["distances"])
+    shares: list[float] = []
+    for sample, found in zip(sampled, answer["ids"], strict=True):
+        if len(found) < wanted:
+            return f"a search for {wanted} neighbours finds {len(found)}"
+        cosines = exact @ exact[sample]
+        nearest = min(NEIGHBOURS, len(ids))
+        bar = np.partition(cosines, -nearest)[-nearest] - ROUNDING
+        near = sum(int(each) not in row_of or cosines[row_of[int(each)]] >= bar for each in found)
+        shares.append(min(near, nearest) / nearest)
+    share = sum(shares) / len(shares)
+    return f"a search finds {share:.0%} of the nearest vectors" if share < ENOUGH_NEIGHBOURS else ""
+
+
+def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: TextIO, heard: TextIO) -> None:
+    """Carry out what is pending, batch by batch; each is forgotten once chromadb has it.
+
+    Killed between the two it is told again, which changes nothing.
+    """
+    connection = db.connection
+    total = int(connection.execute("SELECT count(*) FROM chroma_pending").fetchone()[0])
+    batch_size = min(BATCH_RECORDS, client.get_max_batch_size())
+    done = 0
+    while done < total:
+        batch = connection.execute(
+            "SELECT chunk_id, operation, vector FROM chroma_pending LEFT JOIN vectors USING (chunk_id)"
+            " ORDER BY chunk_id LIMIT ?",
+            (batch_size,),
+        ).fetchall()
+        if not batch:
+            break
+        added = [(str(chunk_id), vector) for chunk_id, operation, vector in batch if operation == "add" and vector]
+        removed = [str(chunk_id) for chunk_id, operation, _ in batch if operation == "remove"]
+        if added:
+            matrix = np.frombuffer(b"".join(vector for _, vector in added), "<f2").reshape(len(added), -1)
+            collection.upsert(ids=[chunk_id for chunk_id, _ in added], embeddings=matrix.astype(np.float32))
+        if removed:
+            collection.delete(ids=removed)
+        with db.transaction():
+            # An id is never used again, so 'add' can only have become 'remove' meanwhile: that one stays.
+            connection.executemany(
+                "DELETE FROM chroma_pending WHERE chunk_id = ? AND operation = ?", [row[:2] for row in batch]
+            )
+        done += len(batch)
+        _say(said, {"done": min(done, total), "total": total})
+        if not heard.readline():  # the parent has gone, or had enough
+            return
+    _say(said, {"finished": True})
+
+
+def _say(said: TextIO, message: dict[str, object]) -> None:
+    said.write(json.dumps(message) + "\n")
+    said.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    library_file, folder = map(Path, arguments)
+    # What chromadb prints must not be taken for ours.
+    said, sys.stdout = sys.stdout, sys.stderr
+    # A child whose parent was killed ends at its next word; until then nobody else may have the folder.
+    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=ORPHAN_TIMEOUT_S), LibraryDb(library_file) as db:
+        identity = stored_identity(db)
+        if identity is None:
+            _say(said, {"finished": True})
+            return 0
+        client, collection = open_collection(folder, identity)
+        for other in client.list_collections():  # another embedder's: its vectors are gone from SQLite
+            if other.name != collection.name:
+                client.delete_collection(other.name)
+        if damage := find_damage(db, collection):
+            _say(said, {"damaged": damage})
+            return 1
+        tell_pending(db, client, collection, said, sys.stdin)
+        client.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,259 @@
+"""The files of the library, from being seen to being gone. Every change is one transaction.
+
+    found -> read (findable by words) -> embedded        and from anywhere: failed, removed
+
+A content is stored once, by its bytes' hash and its suffix: a moved or copied file reuses passages and vectors.
+A content that no file has any more leaves in the transaction that takes its last file.
+
+Knows the tables, not the files: `pipelines.ingest` decides what has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from sqlite3 import Connection
+
+from rag.errors import ReadError
+from rag.library_db import LibraryDb
+from rag.path_text import path_text
+from rag.records import ChunkDraft, ReadDocument
+from rag.walk import FoundFile
+
+EMBED_GROUP_CHUNKS = 256
+"""A group is closed to new contents once it has this many chunks. Larger groups sort better by length, smaller
+ones are searchable by vectors sooner."""
+
+REMOVED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the library knows about a path."""
+
+    size_bytes: int
+    mtime_ns: int
+    state: str
+    """found, read or failed."""
+    failure: str
+    """The class of the error that it failed with."""
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    content_id: int
+    chunks_added: int
+    """0 when the library had this content already."""
+
+
+class Documents:
+    """The writing side of the tables `roots`, `documents`, `contents` and `chunks`."""
+
+    def __init__(self, db: LibraryDb) -> None:
+        self._db = db
+
+    def add_root(self, root: Path) -> None:
+        """Remember that the user asked for this file or folder."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO roots (path, added_at_s) VALUES (?, ?)", (os.fsencode(root), time.time())
+            )
+
+    def known_files(self) -> dict[str, KnownFile]:
+        """All files of the library by their path as `FoundFile` has it, in one read."""
+        rows = self._db.connection.execute(
+            "SELECT path, size_bytes, mtime_ns, state, failure, reason, hint FROM documents"
+        )
+        return {os.fsdecode(path): KnownFile(*rest) for path, *rest in rows}
+
+    def has_file_of_size(self, size_bytes: int) -> bool:
+        """Whether some file that was read has this size, so that a new one may be its copy."""
+        row = self._db.connection.execute(
+            "SELECT 1 FROM documents WHERE size_bytes = ? AND content_id IS NOT NULL LIMIT 1", (size_bytes,)
+        ).fetchone()
+        return row is not None
+
+    def begin(self, files: Iterable[FoundFile]) -> None:
+        """List files that were seen and not read yet. Paths that are listed already are left as they are."""
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO documents (path, path_text, name_text, size_bytes, mtime_ns, state)"
+                " VALUES (?, ?, ?, ?, ?, 'found')",
+                (
+                    (os.fsencode(path), path_text(path), _name_text(path), size_bytes, mtime_ns)
+                    for path, size_bytes, mtime_ns in files
+                ),
+            )
+
+    def record(self, file: FoundFile, sha256: bytes, document: ReadDocument, chunks: Sequence[ChunkDraft]) -> Recorded:
+        """A file was read: store its passages, or join it to the content that has them already.
+
+        What the path held before goes, if no other file has it. Raises StorageFull, LibraryDamaged.
+        """
+        with self._db.transaction() as connection:
+            content_id = _find_content(connection, sha256, file.path)
+            chunks_added = 0
+            if content_id is None:
+                content_id = _add_content(connection, file.path, sha256, document, chunks)
+                chunks_added = len(chunks)
+            _set_document(connection, file, content_id, "read")
+            return Recorded(content_id, chunks_added)
+
+    def record_copy(self, file: FoundFile, sha256: bytes) -> Recorded | None:
+        """Join a file to a content that the library has; None when it has none with this hash and suffix."""
+        with self._db.transaction() as connection:
+            content_id = _find_content(connection, sha256, file.path)
+            if content_id is None:
+                return None
+            _set_document(connection, file, content_id, "read")
+            return Recorded(content_id, 0)
+
+    def record_failure(self, file: FoundFile, error: ReadError) -> None:
+        """A file could not be read: it stays listed with the reason.
+
+        It is only tried when it is new or has changed, so what the library held of it is no longer what the
+        file says: those passages go.
+        """
+        with self._db.transaction() as connection:
+            _set_document(connection, file, None, "failed", type(error).__name__, str(error), error.hint)
+
+    def remove(self, paths: Iterable[str]) -> int:
+        """Take files out of the library. Returns how many there were."""
+        removed = 0
+        to_remove = [os.fsencode(path) for path in paths]
+        for start in range(0, len(to_remove), REMOVED_AT_ONCE):
+            with self._db.transaction() as connection:
+                for path in to_remove[start : start + REMOVED_AT_ONCE]:
+                    row = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
+                    if row is None:
+                        continue
+                    connection.execute("DELETE FROM documents WHERE path = ?", (path,))
+                    _drop_unused_content(connection, row[0])
+                    removed += 1
+        return removed
+
+    def forget(self, root: Path) -> int:
+        """Take a file or folder, and the roots in it, out of the library. Returns how many files left."""
+        itself, first, past = _range_under(root)
+        rows = self._db.connection.execute(
+            "SELECT path FROM documents WHERE path = ? OR (path >= ? AND path < ?)", (itself, first, past)
+        )
+        removed = self.remove([os.fsdecode(row[0]) for row in rows])
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM roots WHERE path = ? OR (path >= ? AND path < ?)", (itself, first, past))
+        return removed
+
+
+def _name_text(path: str) -> str:
+    """`folder/name`: enough to find a file by its name, without the words of every folder above it."""
+    return "/".join(PurePath(path_text(path)).parts[-2:])
+
+
+def _suffix(path: str) -> str:
+    return PurePath(path_text(path)).suffix.lower()
+
+
+def _range_under(root: Path) -> tuple[bytes, bytes, bytes]:
+    """The root itself, and the half-open range of bytes in which everything under it lies."""
+    itself = os.fsencode(root)
+    return itself, itself + os.sep.encode(), itself + bytes([ord(os.sep) + 1])
+
+
+def _find_content(connection: Connection, sha256: bytes, path: str) -> int | None:
+    row = connection.execute(
+        "SELECT content_id FROM contents WHERE sha256 = ? AND suffix = ?", (sha256, _suffix(path))
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _add_content(
+    connection: Connection, path: str, sha256: bytes, document: ReadDocument, chunks: Sequence[ChunkDraft]
+) -> int:
+    # A title that is only the file's name belongs to the file: its copies have names of their own.
+    name = PurePath(path_text(path))
+    title = "" if document.title in (name.name, name.stem) else document.title
+    cursor = connection.execute(
+        "INSERT INTO contents (sha256, suffix, kind, title, reader, embed_group, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'words')",
+        (sha256, _suffix(path), document.kind, title, document.reader, _open_group(connection)),
+    )
+    content_id = cursor.lastrowid
+    assert content_id is not None
+    connection.executemany(
+        "INSERT INTO chunks (content_id, ordinal, text, headings, locator, start_char, end_char, token_count)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                content_id,
+                chunk.ordinal,
+                chunk.text,
+                "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
+                json.dumps(chunk.locator.to_json()),
+                chunk.start_char,
+                chunk.end_char,
+                chunk.token_count,
+            )
+            for chunk in chunks
+        ),
+    )
+    return content_id
+
+
+def _open_group(connection: Connection) -> int:
+    """The embed group that the next content joins: the last one, until it is full or was begun on."""
+    last = int(connection.execute("SELECT coalesce(max(embed_group), 1) FROM contents").fetchone()[0])
+    chunk_count, vector_count = connection.execute(
+        "SELECT count(chunks.chunk_id), count(vectors.chunk_id) FROM contents"
+        " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id) WHERE embed_group = ?",
+        (last,),
+    ).fetchone()
+    return last + 1 if chunk_count >= EMBED_GROUP_CHUNKS or vector_count else last
+
+
+def _set_document(
+    connection: Connection,
+    file: FoundFile,
+    content_id: int | None,
+    state: str,
+    failure: str = "",
+    reason: str = "",
+    hint: str = "",
+) -> None:
+    path = os.fsencode(file.path)
+    before = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
+    connection.execute(
+        "INSERT INTO documents"
+        " (path, path_text, name_text, size_bytes, mtime_ns, content_id, state, failure, reason, hint)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
+        " size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, content_id = excluded.content_id,"
+        " state = excluded.state, failure = excluded.failure, reason = excluded.reason, hint = excluded.hint",
+        (
+            path,
+            path_text(file.path),
+            _name_text(file.path),
+            file.size_bytes,
+            file.mtime_ns,
+            content_id,
+            state,
+            failure,
+            reason,
+            hint,
+        ),
+    )
+    if before is not None and before[0] != content_id:
+        _drop_unused_content(connection, before[0])
+
+
+def _drop_unused_content(connection: Connection, content_id: int | None) -> None:
+    """Delete a content that no file has: its passages, words and vectors go with it."""
+    connection.execute(
+        "DELETE FROM contents WHERE content_id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM documents WHERE documents.content_id = contents.content_id)",
+        (content_id,),
+    )

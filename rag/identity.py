@@ -1,0 +1,90 @@
+"""Which embedder built the vectors of a library: vectors of two embedders cannot be compared.
+
+The identity is written with the first vector and checked before any vector is added or asked. A mismatch is
+refused; `homebody index --reembed` calls `adopt`, which keeps every passage, drops the vectors, and leaves the
+rest to the next indexing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from rag.errors import EmbedderMismatch
+from rag.library_db import LibraryDb
+from rag.ports import TextEmbedder
+
+META_KEY = "embedder"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderIdentity:
+    """What has to be equal for two vectors to be comparable."""
+
+    model_id: str
+    sha256: str
+    """Of the weights file: another quantisation is another embedder."""
+    dimension: int
+    query_prefix: str
+    passage_prefix: str
+    normalised: bool = True
+
+    @classmethod
+    def of(cls, embedder: TextEmbedder) -> EmbedderIdentity:
+        return cls(
+            embedder.model_id, embedder.sha256, embedder.dimension, embedder.query_prefix, embedder.passage_prefix
+        )
+
+    @property
+    def short_hash(self) -> str:
+        """12 hexadecimal digits that name this identity, for chromadb's collection."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def stored_identity(db: LibraryDb) -> EmbedderIdentity | None:
+    """The embedder that built this library's vectors; None when it has none yet."""
+    stored = db.read_meta(META_KEY)
+    return None if stored is None else EmbedderIdentity(**json.loads(stored))
+
+
+def check_identity(db: LibraryDb, embedder: TextEmbedder) -> None:
+    """Raises EmbedderMismatch when the library's vectors were built by another embedder."""
+    stored, offered = stored_identity(db), EmbedderIdentity.of(embedder)
+    if stored is None or stored == offered:
+        return
+    if stored.model_id != offered.model_id:
+        difference = f"the library was embedded with {stored.model_id}, not with {offered.model_id}"
+    else:
+        difference = f"the library was embedded with another version of {stored.model_id}"
+    raise EmbedderMismatch(
+        difference,
+        hint=f"run `homebody index --reembed`, or choose {stored.model_id} as embed.model in the settings",
+    )
+
+
+def claim_identity(db: LibraryDb, embedder: TextEmbedder) -> None:
+    """Write this embedder's identity into a library that has none. Raises EmbedderMismatch as above."""
+    with db.transaction():
+        check_identity(db, embedder)
+        if stored_identity(db) is None:
+            db.write_meta(META_KEY, json.dumps(asdict(EmbedderIdentity.of(embedder))))
+
+
+def adopt_embedder(db: LibraryDb, embedder: TextEmbedder) -> bool:
+    """Make this embedder the library's: keep the passages, drop the vectors of another one.
+
+    Returns whether vectors were dropped; an embedder that already is the library's changes nothing. One
+    transaction: a crash leaves the old vectors whole or none of them.
+    """
+    identity = EmbedderIdentity.of(embedder)
+    with db.transaction() as connection:
+        stored = stored_identity(db)
+        if stored == identity:
+            return False
+        connection.execute("DELETE FROM vectors")
+        # chromadb's collection carries the identity in its name: there is nothing to take out of the new one.
+        connection.execute("DELETE FROM chroma_pending")
+        connection.execute("UPDATE contents SET state = 'words'")
+        db.write_meta(META_KEY, json.dumps(asdict(identity)))
+        return stored is not None

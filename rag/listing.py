@@ -1,0 +1,63 @@
+"""What the library holds, for people: its files, its roots, its counts. Only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import cast
+
+from rag.library_db import LibraryDb
+from rag.records import DocumentRow, DocumentState, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    documents: int
+    failed: int
+    chunks: int
+    chunks_embedded: int
+    chroma_pending: int
+    """Changes that chromadb has not been told yet."""
+
+
+def count_library(db: LibraryDb) -> Counts:
+    row = db.connection.execute(
+        "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM documents WHERE state = 'failed'),"
+        " (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors), (SELECT count(*) FROM chroma_pending)"
+    ).fetchone()
+    return Counts(*row)
+
+
+def list_roots(db: LibraryDb) -> tuple[str, ...]:
+    """The files and folders that the user asked for, as text to be shown, by path."""
+    rows = db.connection.execute("SELECT path FROM roots ORDER BY path")
+    return tuple(row[0].decode("utf-8", "backslashreplace") for row in rows)
+
+
+def list_documents(db: LibraryDb, *, containing: str = "", limit: int = 1000) -> tuple[DocumentRow, ...]:
+    """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike."""
+    rows = db.connection.execute(
+        "SELECT path_text, title, kind, documents.state, contents.state, reason, size_bytes,"
+        " (SELECT count(*) FROM chunks WHERE chunks.content_id = documents.content_id),"
+        " (SELECT count(*) FROM chunks JOIN vectors USING (chunk_id) WHERE chunks.content_id = documents.content_id)"
+        " FROM documents LEFT JOIN contents USING (content_id)"
+        r" WHERE path_text LIKE '%' || ? || '%' ESCAPE '\' ORDER BY path LIMIT ?",
+        (containing.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_"), limit),
+    )
+    return tuple(
+        DocumentRow(
+            path=path,
+            title=title or PurePath(path).stem,
+            kind=cast(Kind, kind or "text"),
+            state=_state(document_state, content_state),
+            reason=reason,
+            size_bytes=size_bytes,
+            chunk_count=chunk_count,
+            embedded_count=embedded_count,
+        )
+        for path, title, kind, document_state, content_state, reason, size_bytes, chunk_count, embedded_count in rows
+    )
+
+
+def _state(document_state: str, content_state: str | None) -> DocumentState:
+    return cast(DocumentState, content_state if document_state == "read" else document_state)

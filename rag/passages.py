@@ -1,0 +1,78 @@
+"""Stored passages as values, with the file that they are shown under. Only reads.
+
+Knows the tables `chunks`, `contents` and `documents`; not how a passage was found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, cast
+
+from rag.library_db import LibraryDb
+from rag.records import Chunk, Kind, Locator
+
+ASKED_AT_ONCE = 500
+"""SQLite takes 32,766 parameters, older ones 999."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk and the file it is shown under: the first by path, where several have this content."""
+
+    chunk: Chunk
+    path: str
+    title: str
+    kind: Kind
+
+
+class Passages:
+    """Looks passages up by the id of their chunk."""
+
+    def __init__(self, db: LibraryDb) -> None:
+        self._db = db
+
+    def by_id(self, chunk_ids: Iterable[int]) -> dict[int, Passage]:
+        """The passages that are still in the library, by chunk id."""
+        wanted = list(chunk_ids)
+        found: dict[int, Passage] = {}
+        for start in range(0, len(wanted), ASKED_AT_ONCE):
+            some = wanted[start : start + ASKED_AT_ONCE]
+            rows = self._db.connection.execute(
+                "SELECT chunk_id, chunks.content_id, ordinal, text, headings, locator, kind, title,"
+                " (SELECT min(path_text) FROM documents WHERE documents.content_id = chunks.content_id)"
+                f" FROM chunks JOIN contents USING (content_id) WHERE chunk_id IN ({','.join('?' * len(some))})",
+                some,
+            )
+            for row in rows:
+                if row[8] is not None:
+                    found[row[0]] = Passage(_chunk(row), row[8], row[7] or PurePath(row[8]).stem, cast(Kind, row[6]))
+        return found
+
+    def around(self, chunk_id: int, *, before: int, after: int) -> tuple[Passage, tuple[Chunk, ...]] | None:
+        """A passage, and the chunks from `before` ones ahead of it to `after` ones behind it, itself included.
+
+        None when it has left the library.
+        """
+        passage = self.by_id([chunk_id]).get(chunk_id)
+        if passage is None:
+            return None
+        rows = self._db.connection.execute(
+            "SELECT chunk_id, content_id, ordinal, text, headings, locator FROM chunks"
+            " WHERE content_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
+            (passage.chunk.content_id, passage.chunk.ordinal - before, passage.chunk.ordinal + after),
+        )
+        return passage, tuple(_chunk(row) for row in rows)
+
+
+def _chunk(row: tuple[Any, ...]) -> Chunk:
+    return Chunk(
+        chunk_id=row[0],
+        content_id=row[1],
+        ordinal=row[2],
+        text=row[3],
+        heading_path=tuple(row[4].splitlines()),
+        locator=Locator.from_json(json.loads(row[5])),
+    )
