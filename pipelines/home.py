@@ -116,8 +116,13 @@ class Home(Protocol):
         """Answer one question; ends with AnswerDone, a stopped one too. Raises EXPECTED_ERRORS."""
         ...
 
-    def index(self, roots: Iterable[Path], stop: threading.Event) -> Iterator[IndexEvent]:
-        """Bring the library up to date with these files and folders; ends with IndexDone."""
+    def index(
+        self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False
+    ) -> Iterator[IndexEvent]:
+        """Bring the library up to date with these files and folders; ends with IndexDone.
+
+        `reembed` makes every vector anew with the embedder at hand, after it was changed; passages are kept.
+        """
         ...
 
     def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult: ...
@@ -155,6 +160,7 @@ __all__ = [
     "Answer",
     "ConversationSummary",
     "Conversations",
+    "DocumentRow",
     "EnginesStatus",
     "Home",
     "LibraryStatus",
