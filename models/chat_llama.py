@@ -60,7 +60,6 @@ class ChatLlama:
             self._vocab = LlamaVocab(
                 self._context.library,
                 self._context.model,
-                markup=source,
                 spm_space_prefix=header.scalars.get("tokenizer.ggml.add_space_prefix", True) is not False,
             )
             self._template = ChatTemplate(

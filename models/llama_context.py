@@ -22,7 +22,7 @@ from models.errors import DeviceUnavailable, EngineFailed, NotEnoughMemory, Weig
 from models.gguf_header import GgufHeader, read_gguf_header
 from models.llama_devices import device_handle
 from models.llama_vocab import NO_IDS, TokenIds
-from models.native_log import LLAMA_LOG, llama_library
+from models.native_log import LLAMA_LOG, LogLine, last_words, llama_library
 
 KvType = Literal["f16", "q8_0"]
 FlashAttention = Literal["auto", "on", "off"]
@@ -121,7 +121,7 @@ class LlamaContext:
 
     # --- loading -------------------------------------------------------------------------------------
 
-    def _load_model(self, path: Path, on_progress: Callable[[float], None] | None, log_lines: list[str]) -> int:
+    def _load_model(self, path: Path, on_progress: Callable[[float], None] | None, log_lines: list[LogLine]) -> int:
         library, options = self.library, self.options
         params = library.llama_model_default_params()
         params.n_gpu_layers = options.n_gpu_layers
@@ -149,7 +149,7 @@ class LlamaContext:
             raise raised[0]
         if not model:
             raise WeightsDamaged(
-                f"llama.cpp cannot load {path.name}: {_last_words(log_lines)}",
+                f"llama.cpp cannot load {path.name}: {last_words(log_lines)}",
                 hint="check the file with: homebody models verify; or get it again with: homebody models pull",
             )
         return int(model)
@@ -167,7 +167,7 @@ class LlamaContext:
             handles.append(handle)
         return (ctypes.c_void_p * (len(handles) + 1))(*handles, None)
 
-    def _create_context(self, path: Path, log_lines: list[str]) -> int:
+    def _create_context(self, path: Path, log_lines: list[LogLine]) -> int:
         library, options = self.library, self.options
         trained = int(library.llama_model_n_ctx_train(self.model))
         params = library.llama_context_default_params()
@@ -187,20 +187,20 @@ class LlamaContext:
         handle = library.llama_init_from_model(self.model, params)
         if not handle:
             raise NotEnoughMemory(
-                f"no memory for a context of {params.n_ctx:,} tokens with {path.name}: {_last_words(log_lines)}",
+                f"no memory for a context of {params.n_ctx:,} tokens with {path.name}: {last_words(log_lines)}",
                 hint="lower chat.context_tokens in the settings, or choose a smaller model",
             )
         return int(handle)
 
-    def _read_facts(self, log_lines: list[str]) -> LlamaFacts:
+    def _read_facts(self, log_lines: list[LogLine]) -> LlamaFacts:
         library = self.library
         text = ctypes.create_string_buffer(256)
         library.llama_model_desc(self.model, text, len(text))
-        log = "\n".join(log_lines)
+        log = "\n".join(line.text for line in log_lines)
         offloaded = re.search(r"offloaded (\d+)/(\d+) layers", log)
-        flash = re.search(r"flash_attn\s+= (\w+)", log)
-        resolved = re.search(r"Flash Attention was auto, set to (\w+)", log)
-        flash_word = resolved[1] if resolved else flash[1] if flash else ""
+        # Said when it was asked for or refused, and once more when "auto" was resolved.
+        flash_words = re.findall(r"flash.attn\s+= (enabled|disabled)|Flash Attention (enabled|not supported)", log)
+        flash_word = "".join(flash_words[-1]) if flash_words else ""
         kv_mib = re.findall(r"KV buffer size =\s+([\d.]+) MiB", log)
         return LlamaFacts(
             description=text.value.decode("utf-8", "replace"),
@@ -210,7 +210,7 @@ class LlamaContext:
             n_ctx_train=int(library.llama_model_n_ctx_train(self.model)),
             n_batch=int(library.llama_n_batch(self.handle)),
             n_ubatch=int(library.llama_n_ubatch(self.handle)),
-            flash_attention={"enabled": True, "disabled": False}.get(flash_word),
+            flash_attention={"enabled": True, "disabled": False, "not supported": False}.get(flash_word),
             layers_offloaded=int(offloaded[1]) if offloaded else 0,
             layers=int(library.llama_model_n_layer(self.model)),
             kv_bytes=round(sum(map(float, kv_mib)) * 2**20),
@@ -305,7 +305,7 @@ class LlamaContext:
         if status == _NO_SLOT:
             raise EngineFailed("the context is full", hint="start a new conversation, or raise chat.context_tokens")
         raise EngineFailed(
-            f"llama.cpp failed to evaluate the prompt (code {status}): {_last_words(list(LLAMA_LOG.recent_lines()))}",
+            f"llama.cpp failed to evaluate the prompt (code {status}): {last_words(LLAMA_LOG.recent_lines())}",
             hint="try again; if it stays so, choose another device or model",
         )
 
@@ -405,11 +405,3 @@ class LlamaContext:
 def _file_system_bytes(path: Path) -> bytes:
     # llama.cpp takes UTF-8 on Windows; elsewhere the bytes of the name as they are.
     return str(path).encode("utf-8") if sys.platform == "win32" else bytes(path)
-
-
-def _last_words(log_lines: list[str]) -> str:
-    """The engine's last line that is about a failure, else its last line."""
-    for line in reversed(log_lines):
-        if "error" in line.lower() or "fail" in line.lower():
-            return line[:300]
-    return log_lines[-1][:300] if log_lines else "it does not say why"

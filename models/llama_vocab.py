@@ -25,14 +25,10 @@ NO_IDS: TokenIds = np.empty(0, dtype=np.int32)
 class LlamaVocab:
     """The vocabulary of a loaded model; valid for as long as the model is."""
 
-    def __init__(self, library: ModuleType, model: int, *, markup: str = "", spm_space_prefix: bool = True) -> None:
-        """`markup` is the chat template: a user-defined token that it writes counts as a control token.
-
-        `spm_space_prefix` is the model's tokenizer.ggml.add_space_prefix; it matters to SPM vocabularies only.
-        """
+    def __init__(self, library: ModuleType, model: int, *, spm_space_prefix: bool = True) -> None:
+        """`spm_space_prefix` is the model's tokenizer.ggml.add_space_prefix; it matters to SPM vocabularies only."""
         self._library = library
         self._handle = library.llama_model_get_vocab(model)
-        self._markup = markup
         self.size = int(library.llama_vocab_n_tokens(self._handle))
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._handle))
         self.bos_id = int(library.llama_vocab_bos(self._handle))
@@ -137,14 +133,14 @@ class LlamaVocab:
         return bool(self._attributes(token) & (_ATTR_CONTROL | _ATTR_USER_DEFINED))
 
     def is_control(self, token: int) -> bool:
-        """Control tokens, ends of generation, and user-defined tokens that serve as markup."""
+        """Control tokens, ends of generation, and user-defined tokens that look like markup (<think>, [TOOL])."""
         known = self._is_control.get(token)
         if known is None:
             attributes = self._attributes(token)
             known = bool(attributes & _ATTR_CONTROL) or self.is_end(token)
             if not known and attributes & _ATTR_USER_DEFINED:
                 text = self.token_text(token).strip()
-                known = text[:1] in {"<", "["} and (text in self._markup or text[1:2] in {"|", "\uff5c"})
+                known = len(text) > 2 and text[0] + text[-1] in {"<>", "[]"}
             self._is_control[token] = known
         return known
 

@@ -11,8 +11,9 @@ import ctypes
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -20,11 +21,27 @@ LOGGER = logging.getLogger("homebody.native.llama")
 
 _LEVEL_CONTINUED = 5
 """GGML_LOG_LEVEL_CONT: goes on with the line before."""
-_LOGGING_LEVELS = {0: logging.DEBUG, 1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.DEBUG}
-"""From ggml_log_level (NONE, INFO, WARN, ERROR, DEBUG). The engine talks much: its INFO is our DEBUG; what
-matters to the user is raised as an error by the adapter, so its ERROR is our WARNING."""
+_TRACE = logging.DEBUG - 5
+_LOGGING_LEVELS = {0: logging.DEBUG, 1: _TRACE, 2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
+"""From ggml_log_level in ggml.h (NONE, DEBUG, INFO, WARN, ERROR; the binding's table is an older one). Each is one
+step lower than the engine thinks: what matters to the user is raised as an error by the adapter."""
 
 _MAX_LINE_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    level: int
+    """One of `logging`'s."""
+    text: str
+
+
+def last_words(lines: Sequence[LogLine]) -> str:
+    """What the engine said last that was a warning or worse, else what it said last; for an error message."""
+    if not lines:
+        return "it does not say why"
+    complaints = [line for line in lines if line.level >= logging.WARNING]
+    return (complaints or lines)[-1].text[:300]
 
 
 class NativeLog:
@@ -39,8 +56,8 @@ class NativeLog:
         self._lock = threading.Lock()
         self._pieces: list[str] = []
         self._level = logging.DEBUG
-        self._lines: deque[str] = deque(maxlen=keep_lines)
-        self._captures: list[list[str]] = []
+        self._lines: deque[LogLine] = deque(maxlen=keep_lines)
+        self._captures: list[list[LogLine]] = []
 
     def write(self, native_level: int, text: bytes | None) -> None:
         """One call of the native callback. Never raises: an exception cannot cross native code."""
@@ -56,24 +73,26 @@ class NativeLog:
                     self._end_line()
 
     def _end_line(self) -> None:
-        line = "".join(self._pieces).strip()
+        text = "".join(self._pieces).strip()
         self._pieces.clear()
-        if not line or not line.strip("."):  # the loader's progress dots
+        if not text or not text.strip("."):  # the loader's progress dots
             return
-        self._lines.append(line)
-        for capture in self._captures:
-            capture.append(line)
-        self._logger.log(self._level, "%s", line)
+        if self._level > _TRACE:
+            line = LogLine(self._level, text)
+            self._lines.append(line)
+            for capture in self._captures:
+                capture.append(line)
+        self._logger.log(self._level, "%s", text)
 
-    def recent_lines(self) -> tuple[str, ...]:
-        """The last complete lines, oldest first; for an error report."""
+    def recent_lines(self) -> tuple[LogLine, ...]:
+        """The last complete lines, oldest first, without the engine's debugging output."""
         with self._lock:
             return tuple(self._lines)
 
     @contextmanager
-    def capture(self) -> Iterator[list[str]]:
+    def capture(self) -> Iterator[list[LogLine]]:
         """The lines logged while the block runs, by whichever thread, as a list that grows."""
-        lines: list[str] = []
+        lines: list[LogLine] = []
         with self._lock:
             self._captures.append(lines)
         try:
