@@ -1,0 +1,270 @@
+"""Text embedding through ONNX Runtime: satisfies `rag.ports.TextEmbedder` by shape.
+
+On a CPU every text is a run of its own: nothing is padded, a vector does not depend on its neighbours, and threads
+work on different texts instead of meeting at barriers inside one (measured: no batch size is faster on a core).
+On other devices texts are padded together, since those need large runs to be busy. Knows nothing of chunks, of
+the library, or of where weights come from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import EngineFailed, WeightsDamaged, WeightsMissing
+from models.graph_cache import GraphCache
+from models.integer_graph import REWRITE_VERSION, integer_encoder
+from models.onnx_devices import CPU_PROVIDER, onnx_runtime
+from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model, open_session, read_model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+LOGGER = logging.getLogger(__name__)
+
+Arithmetic = Literal["int8", "as shipped"]
+"""int8: products in integers, one scale a token (`integer_graph.py`). As shipped: whatever the file says."""
+
+_GROUP_TOKENS = 1024
+"""Vectors are handed over in groups of about this many tokens: a third of a second on one slow core, so that a
+caller can pause between two."""
+_DEVICE_RUN_TOKENS = 8192
+"""Tokens, padding included, in one run on a GPU or NPU."""
+_MOST_THREADS = 64
+
+_PROBES = (
+    "The boiler was serviced on 14 March 2025; the next service is due in a year.",
+    "def mean(values):\n    return sum(values) / len(values)",
+    "Mix 500 g of flour with 350 ml of water and let the dough rest overnight. In the morning, fold it twice, "
+    "shape it and bake it in a hot oven for forty minutes, the first twenty under a lid.",
+)
+"""Texts on which another way of computing must agree with the plain one."""
+_LEAST_COSINE = 0.99
+
+
+class OnnxTextEmbedder:
+    """A text embedder, loaded. Thread-safe; a query does not wait for passages under way.
+
+    Raises WeightsMissing or WeightsDamaged when it is made, EngineFailed when it works.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_id: str,
+        model_file: Path,
+        tokenizer_file: Path,
+        sha256: str,
+        dimension: int,
+        max_tokens: int,
+        query_prefix: str = "",
+        passage_prefix: str = "",
+        pooling: Literal["mean", "cls"] = "mean",
+        placement: OnnxPlacement = CPU,
+        threads: int = 1,
+        integer: bool = True,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """`sha256` is the model file's, already verified. `integer` allows int8 arithmetic on a CPU, where the
+        file is a BERT encoder and the result agrees with the file's own. `cache_dir` keeps derived graphs."""
+        self.model_id = model_id
+        self.sha256 = sha256
+        self.dimension = dimension
+        self.max_tokens = max_tokens
+        self.query_prefix = query_prefix
+        self.passage_prefix = passage_prefix
+        self._pooling = pooling
+        self.tokenizer_json, self._tokenizer = _load_tokenizer(tokenizer_file, max_tokens)
+        self._model_file = model_file
+        self._cache_dir = cache_dir
+        self.arithmetic: Arithmetic = "as shipped"
+        self._session = self._open(placement, integer)
+        self._one_by_one = self._session.report.running == str(CPU)
+        self._threads = 1
+        self.set_threads(threads)
+        self._pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="embed")  # starts threads as needed
+        self._closed = threading.Event()
+
+    @property
+    def report(self) -> SessionReport:
+        """The device asked for and the one that runs, read back from the engine."""
+        return self._session.report
+
+    @property
+    def threads(self) -> int:
+        return self._threads
+
+    def set_threads(self, threads: int) -> None:
+        """How many texts are worked on at once, from the next group on; also while passages are under way."""
+        self._threads = max(1, min(threads, _MOST_THREADS))
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text alone: no special tokens, not cut."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """A vector of shape (dimension,), of length 1."""
+        vector: NDArray[np.float32] = self._embed_group(self._token_ids([self.query_prefix + text]))[0]
+        return vector
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of shape (len(texts), dimension), each of length 1, in the order given."""
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        for indices, group in self.iter_passages(texts):
+            vectors[indices] = group
+        return vectors
+
+    def iter_passages(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """The same group by group, the longest texts first: (indices into `texts`, their vectors).
+
+        Groups of about 1,024 tokens, always the same for the same texts. With more than one thread the next
+        groups are already under way while the caller holds one; closing the generator lets them go.
+        """
+        token_ids = self._token_ids([self.passage_prefix + text for text in texts])
+        order = sorted(range(len(texts)), key=lambda index: (-len(token_ids[index]), index))
+        groups = deque(_groups(order, token_ids, _GROUP_TOKENS if self._one_by_one else _DEVICE_RUN_TOKENS))
+        under_way: deque[tuple[list[int], Future[NDArray[np.float32]]]] = deque()
+        try:
+            while groups or under_way:
+                at_once = self._threads if self._one_by_one else 1
+                if at_once == 1 and not under_way:
+                    group = groups.popleft()
+                    yield np.array(group, np.intp), self._embed_group([token_ids[index] for index in group])
+                    continue
+                while groups and len(under_way) < at_once:
+                    group = groups.popleft()
+                    ids = [token_ids[index] for index in group]
+                    under_way.append((group, self._pool.submit(self._embed_group, ids)))
+                group, future = under_way.popleft()
+                yield np.array(group, np.intp), future.result()
+        finally:
+            for _, future in under_way:
+                future.cancel()
+
+    def close(self) -> None:
+        """Let go of the engine. Safe to call twice."""
+        self._closed.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _open(self, placement: OnnxPlacement, integer: bool) -> OnnxSession:
+        reason = ""
+        if placement.provider != CPU_PROVIDER:
+            session = self._open_as_shipped(placement)
+            if session.report.running != str(CPU):
+                if self._agrees(session, self._open_as_shipped(CPU)):
+                    return session
+                reason = f"{placement} computes other vectors than the CPU"
+                LOGGER.warning("%s is not used for %s: %s", placement, self.model_id, reason)
+            else:
+                reason = session.report.fallback_reason
+        session = (self._open_integer() if integer else None) or self._open_as_shipped(CPU)
+        if reason:
+            session.report = SessionReport(str(placement), session.report.running, reason)
+        return session
+
+    def _open_as_shipped(self, placement: OnnxPlacement) -> OnnxSession:
+        return open_model(self._model_file, sha256=self.sha256, placement=placement, cache_dir=self._cache_dir)
+
+    def _open_integer(self) -> OnnxSession | None:
+        """The rewritten graph's session, or None where there is none that agrees with the file's own."""
+
+        def rewrite() -> bytes:
+            rewritten = integer_encoder(read_model(self._model_file))
+            if rewritten is None:
+                return b""
+            plain = open_model(self._model_file, sha256=self.sha256)  # once, so its graph is not worth keeping
+            if self._agrees(open_session(rewritten, name=self.model_id), plain):
+                return rewritten
+            LOGGER.warning("%s: integer arithmetic differs too much and is not used", self.model_id)
+            return b""
+
+        key = f"integer version={REWRITE_VERSION} onnxruntime={onnx_runtime().__version__}"
+        graph = GraphCache(self._cache_dir).get_or_make(self.sha256, key, rewrite)
+        if not graph:  # kept as well: a model that cannot be rewritten is not tried at every start
+            return None
+        self.arithmetic = "int8"
+        return open_session(graph, name=self.model_id)
+
+    def _agrees(self, one: OnnxSession, other: OnnxSession) -> bool:
+        """Whether two sessions give vectors of the same direction for the probes."""
+        for ids in self._token_ids(_PROBES):
+            left, right = self._vectors(one, [ids])[0], self._vectors(other, [ids])[0]
+            if not float(left @ right) >= _LEAST_COSINE:  # a NaN does not agree either
+                return False
+        return True
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def _embed_group(self, group: Sequence[list[int]]) -> NDArray[np.float32]:
+        if self._closed.is_set():
+            raise EngineFailed(f"{self.model_id} is closed")
+        if self._one_by_one:
+            vectors = np.concatenate([self._vectors(self._session, [ids]) for ids in group])
+        else:
+            vectors = self._vectors(self._session, group)
+        if vectors.shape[1] != self.dimension or not np.isfinite(vectors).all():
+            raise EngineFailed(
+                f"{self.model_id} gave {'vectors of another size' if np.isfinite(vectors).all() else 'no numbers'} "
+                f"on {self.report.running}",
+                hint="verify its file (homebody models verify), or try the CPU: --device cpu",
+            )
+        return vectors
+
+    def _vectors(self, session: OnnxSession, group: Sequence[list[int]]) -> NDArray[np.float32]:
+        """One run: texts padded to the longest, pooled over their own tokens, each of length 1."""
+        lengths = np.array([len(ids) for ids in group])
+        input_ids = np.zeros((len(group), lengths.max()), np.int64)
+        for row, ids in zip(input_ids, group, strict=True):
+            row[: len(ids)] = ids
+        mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int64)
+        feeds = {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": np.zeros_like(input_ids)}
+        hidden = session.run({name: feeds[name] for name in session.input_names if name in feeds})[0]
+        pooled = hidden[:, 0] if self._pooling == "cls" else np.einsum("ntw,nt->nw", hidden, mask) / lengths[:, None]
+        unit: NDArray[np.float32] = (pooled / np.linalg.norm(pooled, axis=1, keepdims=True)).astype(np.float32)
+        return unit
+
+
+def _groups(order: Sequence[int], token_ids: Sequence[Sequence[int]], most_tokens: int) -> Iterator[list[int]]:
+    """Cut an order (longest first) into groups whose padded size stays under a number of tokens."""
+    group: list[int] = []
+    for index in order:
+        longest = len(token_ids[group[0]]) if group else 0
+        if group and longest * (len(group) + 1) > most_tokens:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def _load_tokenizer(file: Path, max_tokens: int) -> tuple[str, Tokenizer]:
+    """The file's text, and a tokenizer that cuts at `max_tokens` and never pads."""
+    # One thread tokenises in 2 % of the time that embedding takes; more would take cores from the chat engine.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from tokenizers import Tokenizer
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        json.loads(text)
+    except FileNotFoundError as error:
+        raise WeightsMissing(f"{file} is not there", hint="get it: homebody models pull") from error
+    except OSError as error:
+        raise WeightsMissing(f"{file} cannot be read: {error.strerror}", hint="check who may read it") from error
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError
+        raise WeightsDamaged(f"{file} is not a tokenizer", hint="get it again: homebody models pull") from error
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text, not a separator
+    return text, tokenizer
