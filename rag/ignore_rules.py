@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.path_text import path_text
@@ -63,7 +64,7 @@ def read_ignore_rules(
         if name not in names:
             continue
         try:
-            lines = _read_lines(os.path.join(folder, name))
+            lines = _read_lines(Path(folder, name))
         except OSError as error:
             problems.append(f"{name} cannot be read: {error.strerror or error}")
             continue
@@ -82,9 +83,9 @@ def read_ignore_rules(
     return IgnoreRules(GitIgnoreSpec.from_lines(accepted, backend="simple"), folder, parent), problems
 
 
-def _read_lines(file: str) -> list[str]:
+def _read_lines(file: Path) -> list[str]:
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as stream:
+    with os.fdopen(descriptor, "rb") as stream:
         content = stream.read(MAX_IGNORE_FILE_BYTES)
     # As file names are decoded, so that a pattern in another encoding matches the name in that encoding.
     return os.fsdecode(content.removeprefix(b"\xef\xbb\xbf")).splitlines()

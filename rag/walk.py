@@ -19,6 +19,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import NamedTuple
 
 from rag.ignore_rules import IGNORE_FILES, IgnoreRules, read_ignore_rules
@@ -96,11 +97,9 @@ def walk(
             yield found
 
 
-def _walk_root(
-    root: str, excluded: set[str], accepts: Callable[[str], bool]
-) -> Iterator[FoundFile | WalkProblem]:
+def _walk_root(root: str, excluded: set[str], accepts: Callable[[str], bool]) -> Iterator[FoundFile | WalkProblem]:
     try:
-        status = os.stat(root)
+        status = Path(root).stat()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         problem = WalkProblem(

@@ -1,0 +1,197 @@
+"""Cut a document into passages of about `chunk_tokens` of the embedder's tokens, along its structure.
+
+Neighbouring blocks of the same section and the same page, slide or sheet are taken together, so that short
+ones do not become passages of one line; a passage never spans two of these. semantic-text-splitter finds
+the cuts (headings, paragraphs, lines, sentences, words).
+
+It is asked for passages of a number of characters, estimated from how dense the text is in tokens, and each
+passage's tokens are then counted once; one that has too many is cut again. Asking it to count in tokens
+gives the same passages at a tenth of the speed, since it counts many candidates for every cut.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rag.records import Block, ChunkDraft, Locator, ReadDocument
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BLOCK_SEPARATOR = "\n\n"
+"""Between two blocks of a document's text; start_char and end_char count in the text joined with it."""
+
+SECTION_CHARS = 32_000
+"""More is not handed to the splitter at once: its cost grows faster than the text."""
+SAMPLE_CHARS = 2_000
+FILL = 0.95
+"""Aimed at this share of chunk_tokens, since tokens are not spread evenly over the text."""
+EARLIEST_END = 0.8
+"""A passage may end from this share of the aim on, if something ends there."""
+SMALL = 0.25
+"""A passage below this share of chunk_tokens joins a neighbour that has room for it."""
+MAX_CHARS_PER_TOKEN = 10
+"""Long words that the tokenizer does not know count as one token, however long they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """Blocks that may share passages; their texts stand side by side in the document's text."""
+
+    blocks: tuple[Block, ...]
+    starts: tuple[int, ...]
+    """Where each block begins in the document's text."""
+
+    @property
+    def text(self) -> str:
+        return BLOCK_SEPARATOR.join(block.text for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    start: int
+    """In the section's text."""
+    text: str
+    token_count: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+class Chunker:
+    """Cuts documents for one embedder. Thread-safe; the same document gives the same passages every time."""
+
+    def __init__(self, tokenizer_json: str, chunk_tokens: int) -> None:
+        """`tokenizer_json` is the text of the embedder's `tokenizer.json`."""
+        self._tokenizer = _load_tokenizer(tokenizer_json)
+        self._chunk_tokens = chunk_tokens
+
+    def split(self, document: ReadDocument) -> list[ChunkDraft]:
+        """The passages in reading order. Empty when the blocks hold only white space."""
+        drafts: list[ChunkDraft] = []
+        for section in _sections(document.blocks):
+            for passage in self._join_small(section, self._passages(section)):
+                start = section.starts[0] + passage.start
+                drafts.append(
+                    ChunkDraft(
+                        ordinal=len(drafts),
+                        text=passage.text,
+                        heading_path=section.blocks[0].heading_path,
+                        locator=_locator_at(section, start),
+                        start_char=start,
+                        end_char=start + len(passage.text),
+                        token_count=passage.token_count,
+                    )
+                )
+        return drafts
+
+    def count_tokens(self, text: str) -> int:
+        """In the embedder's tokens, without special tokens."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _passages(self, section: _Section) -> Iterator[_Passage]:
+        text = section.text
+        if len(text) <= self._chunk_tokens:  # a token has at least a character: this surely fits
+            if stripped := text.strip():
+                yield _Passage(text.index(stripped), stripped, self.count_tokens(stripped))
+            return
+        chars_per_token = len(text) / max(1, self._estimate_tokens(text))
+        aim = int(FILL * self._chunk_tokens * min(chars_per_token, MAX_CHARS_PER_TOKEN))
+        yield from self._cut(text, 0, section.blocks[0].syntax, aim)
+
+    def _estimate_tokens(self, text: str) -> int:
+        """Exact for a short text, otherwise from a sample of its beginning and its middle."""
+        if len(text) <= 2 * SAMPLE_CHARS:
+            return self.count_tokens(text)
+        middle = len(text) // 2
+        sample = text[:SAMPLE_CHARS] + text[middle : middle + SAMPLE_CHARS]
+        return self.count_tokens(sample) * len(text) // len(sample)
+
+    def _cut(self, text: str, offset: int, syntax: str, aim_chars: int) -> Iterator[_Passage]:
+        for start, piece in _split(text, syntax, aim_chars):
+            if not piece.strip():
+                continue
+            token_count = self.count_tokens(piece)
+            if token_count <= self._chunk_tokens or len(piece) <= 1:
+                yield _Passage(offset + start, piece, token_count)
+            else:
+                # Denser than the rest. Aiming below half of it makes sure that it becomes shorter.
+                aim = int(FILL * len(piece) * self._chunk_tokens / token_count)
+                yield from self._cut(piece, offset + start, syntax, max(1, min(aim, len(piece) * 3 // 4)))
+
+    def _join_small(self, section: _Section, passages: Iterator[_Passage]) -> Iterator[_Passage]:
+        """Put a very small passage together with the one before or after it, where both fit."""
+        text: str | None = None
+        held: _Passage | None = None
+        for passage in passages:
+            if held is not None:
+                small = min(held.token_count, passage.token_count) < SMALL * self._chunk_tokens
+                fits = held.token_count + passage.token_count <= self._chunk_tokens
+                if small and fits and passage.end - held.start <= MAX_CHARS_PER_TOKEN * self._chunk_tokens:
+                    text = section.text if text is None else text
+                    joined = text[held.start : passage.end]
+                    token_count = self.count_tokens(joined)
+                    if token_count <= self._chunk_tokens:
+                        held = _Passage(held.start, joined, token_count)
+                        continue
+                yield held
+            held = passage
+        if held is not None:
+            yield held
+
+
+def _load_tokenizer(tokenizer_json: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    # The file may cut and pad to what the model takes; here every token is to be counted, and no other.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
+    gathered: list[Block] = []
+    starts: list[int] = []
+    chars = position = 0
+    for block in blocks:
+        together = chars + len(block.text) + len(BLOCK_SEPARATOR)
+        if gathered and (together > SECTION_CHARS or _place(block) != _place(gathered[0])):
+            yield _Section(tuple(gathered), tuple(starts))
+            gathered, starts, chars = [], [], 0
+        gathered.append(block)
+        starts.append(position)
+        chars += len(block.text) + len(BLOCK_SEPARATOR)
+        position += len(block.text) + len(BLOCK_SEPARATOR)
+    if gathered:
+        yield _Section(tuple(gathered), tuple(starts))
+
+
+def _place(block: Block) -> tuple[object, ...]:
+    """Blocks in one place may share a passage."""
+    return block.heading_path, block.locator.page, block.locator.slide, block.locator.sheet, block.syntax
+
+
+def _split(text: str, syntax: str, aim_chars: int) -> Iterator[tuple[int, str]]:
+    """Offset and text of each piece of at most `aim_chars`, trimmed."""
+    from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
+    capacity = (max(1, int(EARLIEST_END * aim_chars)), aim_chars)
+    splitter = MarkdownSplitter(capacity) if syntax == "markdown" else TextSplitter(capacity)
+    for start in range(0, len(text), SECTION_CHARS):  # one block may be longer than a section
+        part = text[start : start + SECTION_CHARS]
+        for offset, piece in splitter.chunk_indices(part):
+            yield start + offset, piece
+
+
+def _locator_at(section: _Section, position: int) -> Locator:
+    """Where `position` (in the document's text) is: its block's locator, with the line counted on."""
+    index = bisect.bisect_right(section.starts, position) - 1
+    block = section.blocks[index]
+    if block.locator.line is None:
+        return block.locator
+    return replace(block.locator, line=block.locator.line + block.text.count("\n", 0, position - section.starts[index]))

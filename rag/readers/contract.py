@@ -1,0 +1,113 @@
+"""What a reader gets and gives: an open file in, blocks of text out.
+
+A reader is a function `read(file, limits) -> Reading`. It runs in the worker process (`rag.reading_worker`),
+so it may crash or hang without harm; it raises a ReadError for what it can tell about the file, and lets
+anything else through: that is reported as a damaged file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import PurePath
+
+from rag.errors import EmptyFile, ReadError, TooLarge
+from rag.path_text import path_text
+from rag.records import Block
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What one file may cost."""
+
+    max_file_bytes: int = 512 * MEGABYTE
+    max_text_chars: int = 512 * MEGABYTE
+    """Text that may come out of one file, however small the file is."""
+    max_pages: int = 5000
+    timeout_s: float = 120.0
+    """That may pass while the caller waits for one file."""
+    memory_bytes: int = 2048 * MEGABYTE
+    """Resident memory of the worker process."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A regular file, opened for reading without following a link."""
+
+    path: str
+    stream: BufferedReader
+    status: os.stat_result
+    """As it was when the file was opened."""
+
+    @property
+    def name(self) -> str:
+        """The file's name as text, for messages."""
+        return path_text(PurePath(self.path).name)
+
+    @property
+    def extension(self) -> str:
+        """Lower case, without the dot; empty when there is none."""
+        return PurePath(self.path).suffix[1:].lower()
+
+    @property
+    def size_bytes(self) -> int:
+        return self.status.st_size
+
+
+@dataclass(slots=True)
+class Reading:
+    """One file being read. `title` and `notes` are complete when `blocks` is exhausted."""
+
+    blocks: Iterator[Block]
+    title: str = ""
+    """The document's own; empty when it has none."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of a file that was read, e.g. pages without text."""
+
+
+Reader = Callable[[OpenedFile, ReadLimits], Reading]
+
+
+def open_regular(path: str) -> OpenedFile:
+    """Open a file for reading. The caller closes `stream`.
+
+    Raises ReadError for what is no regular file, cannot be opened or is not there (a link that took the
+    file's place after the walk included), EmptyFile for one without bytes.
+    """
+    name = path_text(path)
+    # O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on regular files.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError as error:
+        raise ReadError(f"{name} is not there", hint="it was deleted or moved; index its folder again") from error
+    except PermissionError as error:
+        raise ReadError(f"{name} may not be read", hint="give yourself the right to read it") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ReadError(f"{name} cannot be opened: {reason}", hint="only regular files are read") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ReadError(f"{name} is not a regular file", hint="only regular files are read")
+        if status.st_size == 0:
+            raise EmptyFile(f"{name} is empty", hint="there is nothing in it to find")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return OpenedFile(path, os.fdopen(descriptor, "rb"), status)
+
+
+def check_file_size(file: OpenedFile, limits: ReadLimits) -> None:
+    """Raises TooLarge."""
+    if file.size_bytes > limits.max_file_bytes:
+        raise TooLarge(
+            f"{file.name} has {file.size_bytes / MEGABYTE:,.0f} MB,"
+            f" more than the limit of {limits.max_file_bytes / MEGABYTE:,.0f} MB",
+            hint="split it, or raise library.max_file_mb in the settings",
+        )

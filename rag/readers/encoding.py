@@ -1,0 +1,92 @@
+"""In which encoding a text is written: byte order mark, UTF-8 if it is valid, otherwise an educated guess.
+
+A text of any size is scanned in pieces. Bytes that are no text at all are refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from io import BufferedReader
+
+from rag.errors import DamagedFile
+
+SCAN_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 16
+"""What the guess is made from, around the first byte that is not UTF-8."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+MAX_CONTROL_SHARE = 0.02
+_NOT_TEXT_HINT = "leave it out with a line in .homebodyignore, or convert it to UTF-8 text"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    codec: str
+    note: str = ""
+    """Set when it was a guess."""
+
+
+def find_encoding(stream: BufferedReader, name: str) -> Encoding:
+    """Scan the whole stream from its start; it stands anywhere afterwards.
+
+    Raises DamagedFile when the bytes are not text.
+    """
+    stream.seek(0)
+    head = stream.read(SCAN_BYTES)
+    for mark, codec in _MARKS:
+        if head.startswith(mark):
+            return Encoding(codec)
+    if (codec_without_mark := _utf16_without_mark(head)) is not None:
+        return Encoding(codec_without_mark, f"{name} is read as {codec_without_mark}, a guess: it has no mark")
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    chunk, position = head, 0
+    while True:
+        if b"\0" in chunk:
+            raise DamagedFile(f"{name} is not text: it contains NUL bytes", hint=_NOT_TEXT_HINT)
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            return _guess(stream, position - pending + error.start, name)
+        if not chunk:
+            if len(_CONTROLS.findall(head)) > MAX_CONTROL_SHARE * len(head):
+                raise DamagedFile(f"{name} is not text: it is full of control characters", hint=_NOT_TEXT_HINT)
+            return Encoding("utf-8")
+        position += len(chunk)
+        chunk = stream.read(SCAN_BYTES)
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """UTF-16 of mostly ASCII text has a NUL in every other byte, and nowhere else."""
+    sample = head[: SAMPLE_BYTES & ~1]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if len(sample) >= 8 and max(even, odd) > 0.8 * (len(sample) // 2) and min(even, odd) == 0:
+        return "utf-16-le" if odd else "utf-16-be"
+    return None
+
+
+def _guess(stream: BufferedReader, offset: int, name: str) -> Encoding:
+    from charset_normalizer import from_bytes
+
+    stream.seek(max(0, offset - SAMPLE_BYTES // 4))
+    sample = stream.read(SAMPLE_BYTES)
+    if b"\0" in sample or len(_CONTROLS.findall(sample)) > MAX_CONTROL_SHARE * len(sample):
+        raise DamagedFile(f"{name} is not text", hint=_NOT_TEXT_HINT)
+    # A few bad bytes in UTF-8 are damage, not another encoding: decoded as one, every umlaut would be lost.
+    decoded = sample.decode("utf-8", "replace")
+    damaged, others = decoded.count("\ufffd"), sum(1 for character in decoded if character > "\x7f")
+    if others - damaged > 4 * damaged:
+        return Encoding("utf-8", f"{name} has bytes that are not UTF-8; they are shown as \ufffd")
+    best = from_bytes(sample).best()
+    if best is None:
+        raise DamagedFile(f"{name} is not text in any encoding known here", hint=_NOT_TEXT_HINT)
+    return Encoding(best.encoding, f"{name} is read as {best.encoding}, a guess: it is not UTF-8")

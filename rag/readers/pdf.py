@@ -1,0 +1,205 @@
+"""PDF, page by page with pdfium: a block a page, or more where the document's outline names a place on it.
+
+Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
+passages can be cut at sentences; a word hyphenated at a line's end is whole. Pages without a text layer
+(scans) are named in the notes; no OCR happens here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
+from rag.readers.clean_text import clean_text, clean_title
+from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.plain_text import cut_stretches
+from rag.records import Block, Locator
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument
+
+VERSION = "pdfium/1"
+MAX_OUTLINE_ENTRIES = 5000
+MIN_PART_CHARS = 80
+"""Less than this before a heading is a page number or a running title: no part of its own."""
+FULL_LINE_SHARE = 0.7
+"""A line this long, measured by the longest of its page, was broken by the page's width."""
+
+_ERROR_NONE, _ERROR_PASSWORD, _ERROR_SECURITY = 0, 4, 5
+"""FPDF_ERR_SUCCESS (opened, but there is no page), _PASSWORD, _SECURITY in fpdfview.h."""
+
+_HYPHEN_AT_LINE_END = re.compile("[\x02\ufffe]\n?")
+"""What pdfium puts where a word was hyphenated at a line's end."""
+_LEADING_NUMBER = re.compile(
+    r"^(?:(?:chapter|section|part|appendix)\s+)?(?:\d+|[A-Z]\b)(?:\.\d+)*[.):]?\s+", re.IGNORECASE
+)
+_STARTS_ITEM = re.compile(r"(?:[-*•◦▪‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\d{1,2}(?:\.\d{1,2})*\s+(?=[A-Z]))\s*")  # noqa: RUF001 (an en dash starts items)
+
+
+def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
+    """Raises EncryptedFile, DamagedFile, EmptyFile (no pages), TooLarge (too many pages)."""
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    try:
+        document = PdfDocument(file.stream)
+    except PdfiumError as error:
+        code = getattr(error, "err_code", None)
+        if code == _ERROR_NONE:
+            raise EmptyFile(f"{file.name} has no pages", hint="get it again from where it came") from error
+        if code in (_ERROR_PASSWORD, _ERROR_SECURITY):
+            raise EncryptedFile(
+                f"{file.name} is protected by a password", hint="save a copy without the password and index that"
+            ) from error
+        raise DamagedFile(
+            f"{file.name} is not a whole PDF", hint="get it again from where it came; it may have been cut off"
+        ) from error
+    page_count = len(document)
+    if page_count > limits.max_pages:
+        raise TooLarge(
+            f"{file.name} has {page_count:,} pages, more than the limit of {limits.max_pages:,}",
+            hint="raise library.max_pages in the settings, or split it",
+        )
+    title = clean_title(document.get_metadata_value("Title"))
+    reading = Reading(iter(()), title)
+    reading.blocks = _blocks(document, file.name, reading.notes)
+    return reading
+
+
+def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Block]:
+    from pypdfium2 import PdfiumError
+
+    outline = _outline(document)
+    path: list[tuple[int, str]] = []
+    without_text: list[int] = []
+    damaged: list[int] = []
+    for index in range(len(document)):
+        try:
+            text = _page_text(document, index)
+        except PdfiumError:
+            damaged.append(index + 1)
+            continue
+        if not text.strip():
+            without_text.append(index + 1)
+            continue
+        for headings, part in _parts(text, outline[index], path):
+            for stretch in cut_stretches(iter([join_broken_lines(part)])):
+                if stretch.strip():
+                    yield Block(stretch.strip("\n"), Locator(page=index + 1), headings)
+    if len(without_text) + len(damaged) == len(document):
+        if damaged:
+            raise DamagedFile(f"{name}: none of its pages can be read", hint="get it again from where it came")
+        raise ReadError(
+            f"{name} has no text layer on any page: it is a scan, or pictures only",
+            hint="text in pictures is not read yet (OCR comes with pictures); a copy with a text layer can be indexed",
+        )
+    if without_text:
+        notes.append(f"{name}: no text layer on {_pages(without_text)} (scanned?)")
+    if damaged:
+        notes.append(f"{name}: {_pages(damaged)} cannot be read")
+
+
+def _page_text(document: PdfDocument, index: int) -> str:
+    page = document[index]
+    try:
+        textpage = page.get_textpage()
+        try:
+            raw = textpage.get_text_range()
+        finally:
+            textpage.close()
+    finally:
+        page.close()
+    return clean_text(_HYPHEN_AT_LINE_END.sub("", raw.replace("\r\n", "\n")))
+
+
+def join_broken_lines(text: str) -> str:
+    """Undo the line breaks that the page's width made: paragraphs end up on one line each.
+
+    A line that is nearly as long as the page's longest goes on in the next, unless that starts a list item;
+    a shorter one goes on only where a small letter follows and it does not end a sentence.
+    """
+    lines = [line.strip() for line in text.split("\n")]
+    lengths = sorted(len(line) for line in lines if line)
+    if not lengths:
+        return ""
+    # Not the very longest: one line that runs into the margin must not make all others look short.
+    full = FULL_LINE_SHARE * lengths[int(0.95 * (len(lengths) - 1))]
+    joined: list[str] = []
+    goes_on = False
+    for line in lines:
+        # A short line goes on where a small letter follows one that ends in a letter, not in a full stop.
+        in_mid_sentence = bool(joined) and line[:1].islower() and joined[-1][-1:].isalpha()
+        if in_mid_sentence or (goes_on and line and not _STARTS_ITEM.match(line)):
+            joined[-1] = f"{joined[-1]} {line}"
+        else:
+            joined.append(line)
+        goes_on = len(line) >= full and len(line) > 30
+    return "\n".join(joined)
+
+
+def _outline(document: PdfDocument) -> defaultdict[int, list[tuple[int, str]]]:
+    """Level and words of the outline's entries, by page index, in order."""
+    entries: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+    for count, bookmark in enumerate(document.get_toc()):
+        if count >= MAX_OUTLINE_ENTRIES:
+            break
+        destination = bookmark.get_dest()
+        page = destination.get_index() if destination is not None else None
+        words = clean_title(bookmark.get_title())
+        if page is not None and words:
+            entries[page].append((bookmark.level, words))
+    return entries
+
+
+def _parts(
+    text: str, entries: list[tuple[int, str]], path: list[tuple[int, str]]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Cut a page's text before lines that are words of the outline. `path` is carried from page to page.
+
+    Outlines lie: an entry whose words are not a line of its page is not used.
+    """
+    start = searched = 0
+    for level, words in entries:
+        found = _find_line(text, words, searched)
+        if found is None:
+            continue
+        begin, searched = found
+        before = text[start:begin].strip("\n")
+        if len(before) >= MIN_PART_CHARS:
+            yield tuple(each for _, each in path), before
+            start = begin
+        while path and path[-1][0] >= level:
+            path.pop()
+        path.append((level, words))
+    if rest := text[start:].strip("\n"):
+        yield tuple(each for _, each in path), rest
+
+
+def _find_line(text: str, words: str, start: int) -> tuple[int, int] | None:
+    wanted = _comparable(words)
+    if not wanted:
+        return None
+    position = start
+    for line in text[start:].split("\n"):
+        if _comparable(line) == wanted:
+            return position, position + len(line)
+        position += len(line) + 1
+    return None
+
+
+def _comparable(words: str) -> str:
+    return " ".join(_LEADING_NUMBER.sub("", words).casefold().split())
+
+
+def _pages(numbers: list[int]) -> str:
+    """`page 3`, `pages 1-4, 7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    text = ", ".join("-".join(str(each) for each in run) for run in runs)
+    return f"page {text}" if len(numbers) == 1 else f"pages {text}"

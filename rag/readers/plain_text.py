@@ -1,0 +1,87 @@
+"""Plain text and source code: any size in bounded memory, with line locators.
+
+A block is a stretch of up to BLOCK_CHARS characters that ends, if possible, at a blank line, or else at a
+line's end, or else between words (a line of a megabyte is many blocks of the same line).
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import Literal
+
+from rag.errors import EmptyFile
+from rag.readers.clean_text import clean_text
+from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.encoding import find_encoding
+from rag.records import Block, Locator
+
+VERSION = "text/1"
+BLOCK_CHARS = 32_000
+READ_BYTES = 1 << 18
+
+
+def read_text(file: OpenedFile, limits: ReadLimits) -> Reading:
+    """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
+    return _read(file, limits, "prose")
+
+
+def read_code(file: OpenedFile, limits: ReadLimits) -> Reading:
+    return _read(file, limits, "code")
+
+
+def _read(file: OpenedFile, _limits: ReadLimits, syntax: Literal["prose", "code"]) -> Reading:
+    encoding = find_encoding(file.stream, file.name)
+    notes = [encoding.note] if encoding.note else []
+    return Reading(_blocks(file, encoding.codec, syntax), notes=notes)
+
+
+def _blocks(file: OpenedFile, codec: str, syntax: Literal["prose", "code"]) -> Iterator[Block]:
+    line = 1
+    found_any = False
+    for stretch in cut_stretches(decoded_pieces(file.stream, codec)):
+        text = clean_text(stretch)
+        body = text.lstrip("\n")
+        start = line + len(text) - len(body)
+        line += text.count("\n")
+        body = body.rstrip()
+        if body.strip():
+            found_any = True
+            yield Block(body, Locator(line=start), syntax=syntax)
+    if not found_any:
+        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
+
+
+def decoded_pieces(stream: BufferedReader, codec: str) -> Iterator[str]:
+    """The stream's text from its start, with `\\n` line ends, in pieces of any length."""
+    stream.seek(0)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)("replace"), translate=True)
+    while raw := stream.read(READ_BYTES):
+        yield decoder.decode(raw)
+    yield decoder.decode(b"", final=True)
+
+
+def cut_stretches(pieces: Iterator[str]) -> Iterator[str]:
+    """Join pieces and cut them again into stretches of at most BLOCK_CHARS, at the best place there is."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        start = 0
+        while len(held) - start > BLOCK_CHARS:
+            end = _best_cut(held, start, start + BLOCK_CHARS)
+            yield held[start:end]
+            start = end
+        held = held[start:]
+    if held:
+        yield held
+
+
+def _best_cut(text: str, start: int, end: int) -> int:
+    earliest = start + (end - start) // 2
+    for separator in ("\n\n", "\n", " "):
+        found = text.rfind(separator, earliest, end)
+        if found >= 0:
+            return found + len(separator)
+    return end
