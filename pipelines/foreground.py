@@ -6,11 +6,13 @@ does not share the cores with an answer: it stops at the next batch and goes on 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 STOP_CHECK_S = 0.1
+BACKGROUND_NICENESS = 10
 
 
 class Foreground:
@@ -42,3 +44,12 @@ class Foreground:
             while self._busy and not stop.is_set():
                 self._changed.wait(STOP_CHECK_S)
         return not stop.is_set()
+
+
+def give_way() -> None:
+    """Lower this whole process's priority, for `homebody index` beside a homebody that is being talked to.
+
+    It cannot be raised again without privileges. Does nothing where the system has no such thing.
+    """
+    if hasattr(os, "nice"):
+        os.nice(BACKGROUND_NICENESS)

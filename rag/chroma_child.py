@@ -59,11 +59,9 @@ def find_damage(db: LibraryDb, collection: Collection) -> str:
     Compares the ids and every vector, then asks for the neighbours of some: the first notices lost and garbled
     records, the second a broken graph.
     """
-    connection = db.connection
-    connection.execute("BEGIN")  # both reads see one moment: indexing may go on meanwhile
-    pending = dict(connection.execute("SELECT chunk_id, operation FROM chroma_pending"))
-    stored = connection.execute("SELECT chunk_id, vector FROM vectors ORDER BY chunk_id").fetchall()
-    connection.execute("COMMIT")
+    with db.snapshot():  # indexing may go on meanwhile
+        pending = dict(db.query("SELECT chunk_id, operation FROM chroma_pending"))
+        stored = db.query("SELECT chunk_id, vector FROM vectors ORDER BY chunk_id")
     certain = [row for row in stored if row[0] not in pending]
     there = {int(each) for each in collection.get(include=[])["ids"]}
     if missing := sum(row[0] not in there for row in certain):
@@ -119,16 +117,15 @@ def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: Te
 
     Killed between the two it is told again, which changes nothing.
     """
-    connection = db.connection
-    total = int(connection.execute("SELECT count(*) FROM chroma_pending").fetchone()[0])
+    ((total,),) = db.query("SELECT count(*) FROM chroma_pending")
     batch_size = min(BATCH_RECORDS, client.get_max_batch_size())
     done = 0
     while done < total:
-        batch = connection.execute(
+        batch = db.query(
             "SELECT chunk_id, operation, vector FROM chroma_pending LEFT JOIN vectors USING (chunk_id)"
             " ORDER BY chunk_id LIMIT ?",
             (batch_size,),
-        ).fetchall()
+        )
         if not batch:
             break
         added = [(str(chunk_id), vector) for chunk_id, operation, vector in batch if operation == "add" and vector]
@@ -138,7 +135,7 @@ def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: Te
             collection.upsert(ids=[chunk_id for chunk_id, _ in added], embeddings=matrix.astype(np.float32))
         if removed:
             collection.delete(ids=removed)
-        with db.transaction():
+        with db.transaction() as connection:
             # An id is never used again, so 'add' can only have become 'remove' meanwhile: that one stays.
             connection.executemany(
                 "DELETE FROM chroma_pending WHERE chunk_id = ? AND operation = ?", [row[:2] for row in batch]

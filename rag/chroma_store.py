@@ -74,7 +74,12 @@ class ChromaStore:
     @property
     def ready(self) -> bool:
         """Checked, open, and in step with SQLite."""
-        return self._collection is not None and not self._pending()
+        return self._collection is not None and not self.behind
+
+    @property
+    def behind(self) -> bool:
+        """Whether SQLite has changes that chromadb has not been told of."""
+        return bool(self._db.query("SELECT 1 FROM chroma_pending LIMIT 1"))
 
     @property
     def why_not_ready(self) -> str:
@@ -89,7 +94,7 @@ class ChromaStore:
         `vector` has shape (dimension,) and length 1.
         """
         with self._asking:
-            if self._collection is None or self._pending():
+            if self._collection is None or self.behind:
                 return None
             found = self._collection.query(
                 query_embeddings=vector[np.newaxis, :],
@@ -107,7 +112,7 @@ class ChromaStore:
         with self._asking:
             if self._stop.is_set() or (self._opener is not None and self._opener.is_alive()):
                 return
-            if self._collection is not None and not self._pending():
+            if self._collection is not None and not self.behind:
                 return
             self._opener = threading.Thread(target=self._open, name="chroma-opener", daemon=True)
             self._opener.start()
@@ -228,9 +233,6 @@ class ChromaStore:
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM chroma_pending")
             connection.execute("INSERT INTO chroma_pending SELECT chunk_id, 'add' FROM vectors")
-
-    def _pending(self) -> bool:
-        return self._db.connection.execute("SELECT 1 FROM chroma_pending LIMIT 1").fetchone() is not None
 
     def _close_collection(self) -> None:
         with self._asking:

@@ -40,7 +40,7 @@ class KnownFile:
     state: str
     """found, read or failed."""
     failure: str
-    """The class of the error that it failed with."""
+    """What `record_failure` was told: decides whether it is worth another try."""
     reason: str
     hint: str
 
@@ -50,6 +50,8 @@ class Recorded:
     content_id: int
     chunks_added: int
     """0 when the library had this content already."""
+    changed: bool
+    """Whether the path holds something else than before; false for a file that was only touched."""
 
 
 class Documents:
@@ -58,26 +60,28 @@ class Documents:
     def __init__(self, db: LibraryDb) -> None:
         self._db = db
 
-    def add_root(self, root: Path) -> None:
-        """Remember that the user asked for this file or folder."""
-        with self._db.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO roots (path, added_at_s) VALUES (?, ?)", (os.fsencode(root), time.time())
-            )
+    def add_roots(self, roots: Iterable[str]) -> None:
+        """Remember that the user asked for these files and folders."""
+        known = {row[0] for row in self._db.query("SELECT path FROM roots")}
+        new = [path for path in dict.fromkeys(map(os.fsencode, roots)) if path not in known]
+        if new:
+            with self._db.transaction() as connection:
+                connection.executemany(
+                    "INSERT INTO roots (path, added_at_s) VALUES (?, ?)", [(path, time.time()) for path in new]
+                )
 
     def known_files(self) -> dict[str, KnownFile]:
         """All files of the library by their path as `FoundFile` has it, in one read."""
-        rows = self._db.connection.execute(
-            "SELECT path, size_bytes, mtime_ns, state, failure, reason, hint FROM documents"
-        )
+        rows = self._db.query("SELECT path, size_bytes, mtime_ns, state, failure, reason, hint FROM documents")
         return {os.fsdecode(path): KnownFile(*rest) for path, *rest in rows}
 
     def has_file_of_size(self, size_bytes: int) -> bool:
         """Whether some file that was read has this size, so that a new one may be its copy."""
-        row = self._db.connection.execute(
-            "SELECT 1 FROM documents WHERE size_bytes = ? AND content_id IS NOT NULL LIMIT 1", (size_bytes,)
-        ).fetchone()
-        return row is not None
+        return bool(
+            self._db.query(
+                "SELECT 1 FROM documents WHERE size_bytes = ? AND content_id IS NOT NULL LIMIT 1", (size_bytes,)
+            )
+        )
 
     def begin(self, files: Iterable[FoundFile]) -> None:
         """List files that were seen and not read yet. Paths that are listed already are left as they are."""
@@ -102,8 +106,8 @@ class Documents:
             if content_id is None:
                 content_id = _add_content(connection, file.path, sha256, document, chunks)
                 chunks_added = len(chunks)
-            _set_document(connection, file, content_id, "read")
-            return Recorded(content_id, chunks_added)
+            changed = _set_document(connection, file, content_id, "read")
+            return Recorded(content_id, chunks_added, changed)
 
     def record_copy(self, file: FoundFile, sha256: bytes) -> Recorded | None:
         """Join a file to a content that the library has; None when it has none with this hash and suffix."""
@@ -111,17 +115,16 @@ class Documents:
             content_id = _find_content(connection, sha256, file.path)
             if content_id is None:
                 return None
-            _set_document(connection, file, content_id, "read")
-            return Recorded(content_id, 0)
+            return Recorded(content_id, 0, _set_document(connection, file, content_id, "read"))
 
-    def record_failure(self, file: FoundFile, error: ReadError) -> None:
-        """A file could not be read: it stays listed with the reason.
+    def record_failure(self, file: FoundFile, error: ReadError, failure: str) -> None:
+        """A file could not be read: it stays listed with the reason; `failure` comes back in `KnownFile`.
 
         It is only tried when it is new or has changed, so what the library held of it is no longer what the
         file says: those passages go.
         """
         with self._db.transaction() as connection:
-            _set_document(connection, file, None, "failed", type(error).__name__, str(error), error.hint)
+            _set_document(connection, file, None, "failed", failure, str(error), error.hint)
 
     def remove(self, paths: Iterable[str]) -> int:
         """Take files out of the library. Returns how many there were."""
@@ -141,7 +144,7 @@ class Documents:
     def forget(self, root: Path) -> int:
         """Take a file or folder, and the roots in it, out of the library. Returns how many files left."""
         itself, first, past = _range_under(root)
-        rows = self._db.connection.execute(
+        rows = self._db.query(
             "SELECT path FROM documents WHERE path = ? OR (path >= ? AND path < ?)", (itself, first, past)
         )
         removed = self.remove([os.fsdecode(row[0]) for row in rows])
@@ -224,7 +227,8 @@ def _set_document(
     failure: str = "",
     reason: str = "",
     hint: str = "",
-) -> None:
+) -> bool:
+    """Returns whether the path points to another content than before."""
     path = os.fsencode(file.path)
     before = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
     connection.execute(
@@ -246,8 +250,11 @@ def _set_document(
             hint,
         ),
     )
-    if before is not None and before[0] != content_id:
+    if before is not None and before[0] == content_id:
+        return False
+    if before is not None:
         _drop_unused_content(connection, before[0])
+    return True
 
 
 def _drop_unused_content(connection: Connection, content_id: int | None) -> None:

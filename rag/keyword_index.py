@@ -90,7 +90,7 @@ class KeywordIndex:
                 f" WHERE kind IN ({','.join('?' * len(kinds))}))"
             )
             parameters = sorted(kinds)
-        rows = self._db.connection.execute(
+        rows = self._db.query(
             "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ? AND rank MATCH ?"
             f"{only} ORDER BY rank, rowid LIMIT ?",
             (match_expression(phrases), f"bm25({TEXT_WEIGHT}, {HEADINGS_WEIGHT})", *parameters, limit),
@@ -106,7 +106,7 @@ class KeywordIndex:
         asked = set(words_of(question)) - STOP_WORDS
         if not asked:
             return []
-        rows = self._db.connection.execute(
+        rows = self._db.query(
             "SELECT documents.name_text, content_id, kind FROM document_names"
             " JOIN documents ON document_id = document_names.rowid JOIN contents USING (content_id)"
             " WHERE document_names MATCH ? ORDER BY rank, document_id LIMIT ?",
@@ -121,18 +121,17 @@ class KeywordIndex:
 
     def search_in(self, content_id: int, question: str, *, limit: int) -> list[int]:
         """Ids of one content's chunks: those with words of the question, best first, then its first ones."""
-        connection = self._db.connection
         matching: list[int] = []
         if phrases := query_phrases(question):
             matching = [
                 row[0]
-                for row in connection.execute(
+                for row in self._db.query(
                     "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ?"
                     " AND rowid IN (SELECT chunk_id FROM chunks WHERE content_id = ?) ORDER BY rank, rowid LIMIT ?",
                     (match_expression(phrases), content_id, limit),
                 )
             ]
-        first = connection.execute(
+        first = self._db.query(
             "SELECT chunk_id FROM chunks WHERE content_id = ? ORDER BY ordinal LIMIT ?", (content_id, limit)
         )
         return list(dict.fromkeys([*matching, *(row[0] for row in first)]))[:limit]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked, LibraryTooNew, StorageFull
 from rag.schema import APPLICATION_ID, MIGRATIONS
@@ -74,7 +75,8 @@ class LibraryDb:
         connection = self.connection
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
-        if version and application_id != APPLICATION_ID:
+        empty = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+        if application_id != APPLICATION_ID and (version or not empty):
             raise LibraryDamaged(f"{self.file} is some other program's database", hint="set HOMEBODY_HOME elsewhere")
         if version > len(MIGRATIONS):
             raise LibraryTooNew(
@@ -83,6 +85,7 @@ class LibraryDb:
             )
         if self.read_only:
             return
+        connection.execute("PRAGMA journal_mode = WAL")  # kept in the file: only now that it is known to be ours
         for number in range(version, len(MIGRATIONS)):
             # One transaction a step: a crash in the middle leaves the version before it, whole. executescript
             # ends any open transaction first, so the script brings its own.
@@ -93,7 +96,7 @@ class LibraryDb:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, in autocommit mode: write inside `transaction()` only."""
+        """This thread's connection, in autocommit mode. Write inside `transaction()`, read through `query`."""
         existing: sqlite3.Connection | None = getattr(self._thread, "connection", None)
         if existing is not None:
             return existing
@@ -108,8 +111,6 @@ class LibraryDb:
                 isolation_level=None,
                 check_same_thread=False,  # only so that close() may close every thread's connection
             )
-            if not self.read_only:
-                connection.execute("PRAGMA journal_mode = WAL")
             # NORMAL under WAL survives any crash of the process; a power cut may lose the last transactions,
             # never the file's integrity, and indexing resumes from where it was.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -118,6 +119,25 @@ class LibraryDb:
         with self._connections_lock:
             self._connections.append(connection)
         return connection
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a SELECT, as tuples. Raises LibraryDamaged, LibraryLocked or LibraryError."""
+        with translated_errors(self.file):
+            return self.connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads of this thread inside see one state of the library."""
+        with translated_errors(self.file):
+            connection = self.connection
+            if connection.in_transaction:
+                yield
+                return
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -140,8 +160,8 @@ class LibraryDb:
                 raise
 
     def read_meta(self, key: str) -> str | None:
-        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self.query("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
 
     def write_meta(self, key: str, value: str) -> None:
         with self.transaction() as connection:

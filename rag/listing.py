@@ -21,22 +21,22 @@ class Counts:
 
 
 def count_library(db: LibraryDb) -> Counts:
-    row = db.connection.execute(
+    ((*counts,),) = db.query(
         "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM documents WHERE state = 'failed'),"
         " (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors), (SELECT count(*) FROM chroma_pending)"
-    ).fetchone()
-    return Counts(*row)
+    )
+    return Counts(*counts)
 
 
 def list_roots(db: LibraryDb) -> tuple[str, ...]:
     """The files and folders that the user asked for, as text to be shown, by path."""
-    rows = db.connection.execute("SELECT path FROM roots ORDER BY path")
+    rows = db.query("SELECT path FROM roots ORDER BY path")
     return tuple(row[0].decode("utf-8", "backslashreplace") for row in rows)
 
 
 def list_documents(db: LibraryDb, *, containing: str = "", limit: int = 1000) -> tuple[DocumentRow, ...]:
     """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike."""
-    rows = db.connection.execute(
+    rows = db.query(
         "SELECT path_text, title, kind, documents.state, contents.state, reason, size_bytes,"
         " (SELECT count(*) FROM chunks WHERE chunks.content_id = documents.content_id),"
         " (SELECT count(*) FROM chunks JOIN vectors USING (chunk_id) WHERE chunks.content_id = documents.content_id)"

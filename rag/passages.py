@@ -40,7 +40,7 @@ class Passages:
         found: dict[int, Passage] = {}
         for start in range(0, len(wanted), ASKED_AT_ONCE):
             some = wanted[start : start + ASKED_AT_ONCE]
-            rows = self._db.connection.execute(
+            rows = self._db.query(
                 "SELECT chunk_id, chunks.content_id, ordinal, text, headings, locator, kind, title,"
                 " (SELECT min(path_text) FROM documents WHERE documents.content_id = chunks.content_id)"
                 f" FROM chunks JOIN contents USING (content_id) WHERE chunk_id IN ({','.join('?' * len(some))})",
@@ -59,7 +59,7 @@ class Passages:
         passage = self.by_id([chunk_id]).get(chunk_id)
         if passage is None:
             return None
-        rows = self._db.connection.execute(
+        rows = self._db.query(
             "SELECT chunk_id, content_id, ordinal, text, headings, locator FROM chunks"
             " WHERE content_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
             (passage.chunk.content_id, passage.chunk.ordinal - before, passage.chunk.ordinal + after),

@@ -5,7 +5,7 @@ The library imports no engine and no model: it is handed one of these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +46,14 @@ class TextEmbedder(Protocol):
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of shape (len(texts), dimension), each of length 1, in the order given."""
+        ...
+
+    def iter_passages(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """The same in groups of some tenths of a second: (indices into `texts`, their vectors).
+
+        Always the same groups for the same texts, so that a vector never depends on when it was computed.
+        Closing the generator ends the work.
+        """
         ...
 
     def embed_query(self, text: str) -> NDArray[np.float32]:

@@ -54,7 +54,7 @@ MIGRATIONS: tuple[str, ...] = (
         mtime_ns    INTEGER NOT NULL,
         content_id  INTEGER REFERENCES contents,
         state       TEXT NOT NULL CHECK (state IN ('found', 'read', 'failed')),
-        failure     TEXT NOT NULL DEFAULT '',       -- the error's class: says whether to try again
+        failure     TEXT NOT NULL DEFAULT '',       -- its kind: says whether to try again
         reason      TEXT NOT NULL DEFAULT '',
         hint        TEXT NOT NULL DEFAULT ''
     ) STRICT;

@@ -8,10 +8,8 @@ larger than that and chromadb has been found whole. Knows nothing of embedders.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +43,9 @@ class _Loaded:
 _NOTHING = _Loaded(0, 0, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
-def count_vectors(connection: Connection) -> int:
+def count_vectors(db: LibraryDb) -> int:
     """How many vectors the library has, without counting them."""
-    added, removed = connection.execute("SELECT added, removed FROM vectors_changed").fetchone()
+    ((added, removed),) = db.query("SELECT added, removed FROM vectors_changed")
     return int(added - removed)
 
 
@@ -86,22 +84,22 @@ class ExactVectors:
         return len(self._refreshed().chunk_ids)
 
     def _refreshed(self) -> _Loaded:
-        with self._lock, _one_snapshot(self._db.connection) as connection:
-            added, removed = connection.execute("SELECT added, removed FROM vectors_changed").fetchone()
+        with self._lock, self._db.snapshot():
+            ((added, removed),) = self._db.query("SELECT added, removed FROM vectors_changed")
             loaded = self._loaded
             if (added, removed) == (loaded.added, loaded.removed):
                 return loaded
             vector_ids, chunk_ids, matrix = loaded.vector_ids, loaded.chunk_ids, loaded.matrix
             if removed != loaded.removed and len(vector_ids):
                 # The index on chunk_id answers this without touching the vectors.
-                alive = [row[0] for row in connection.execute("SELECT vector_id FROM vectors ORDER BY chunk_id")]
+                alive = [row[0] for row in self._db.query("SELECT vector_id FROM vectors ORDER BY chunk_id")]
                 kept = np.isin(vector_ids, np.array(alive, np.int64))
                 vector_ids, chunk_ids = vector_ids[kept], chunk_ids[kept]
                 self._buffer = matrix = matrix[kept]
-            new = connection.execute(
+            new = self._db.query(
                 "SELECT vector_id, chunk_id, vector FROM vectors WHERE vector_id > ? ORDER BY vector_id",
                 (int(vector_ids[-1]) if len(vector_ids) else 0,),
-            ).fetchall()
+            )
             if new:
                 vector_ids = np.concatenate([vector_ids, np.array([row[0] for row in new], np.int64)])
                 chunk_ids = np.concatenate([chunk_ids, np.array([row[1] for row in new], np.int64)])
@@ -122,7 +120,7 @@ class ExactVectors:
         return self._buffer[:after]
 
     def _chunks_of(self, kinds: frozenset[Kind]) -> NDArray[np.int64]:
-        rows = self._db.connection.execute(
+        rows = self._db.query(
             "SELECT chunk_id FROM chunks JOIN contents USING (content_id)"
             f" WHERE kind IN ({','.join('?' * len(kinds))})",
             sorted(kinds),
@@ -136,19 +134,6 @@ def unpacked(blobs: Sequence[bytes]) -> NDArray[np.float32]:
         return np.empty((0, 0), np.float32)
     matrix: NDArray[np.float32] = np.frombuffer(b"".join(blobs), STORED_TYPE).reshape(len(blobs), -1).astype(np.float32)
     return matrix
-
-
-@contextmanager
-def _one_snapshot(connection: Connection) -> Iterator[Connection]:
-    """All reads inside see the same state of the library."""
-    if connection.in_transaction:
-        yield connection
-        return
-    connection.execute("BEGIN")
-    try:
-        yield connection
-    finally:
-        connection.execute("COMMIT")
 
 
 class Vectors:
@@ -170,7 +155,7 @@ class Vectors:
     ) -> list[VectorHit]:
         """The nearest passages, best first. `query` has shape (dimension,) and length 1."""
         # A filter makes chromadb ten times slower; the exact search hardly notices it.
-        if kinds is None and self._chroma is not None and count_vectors(self._db.connection) > self._exact_up_to:
+        if kinds is None and self._chroma is not None and count_vectors(self._db) > self._exact_up_to:
             found = self._chroma.query(query, limit)
             if found is not None:
                 return [VectorHit(chunk_id, cosine) for chunk_id, cosine in found]
@@ -179,17 +164,17 @@ class Vectors:
 
     @property
     def empty(self) -> bool:
-        return count_vectors(self._db.connection) == 0
+        return count_vectors(self._db) == 0
 
     def warm_up(self) -> None:
         """Load what the next search needs, so that it need not wait."""
-        if self._chroma is not None and count_vectors(self._db.connection) > self._exact_up_to:
+        if self._chroma is not None and count_vectors(self._db) > self._exact_up_to:
             self._chroma.open_in_background()
         self._exact.warm_up()
 
     def describe(self) -> str:
         """Which store answers, and why in a few words: for `LibraryStatus.vector_store`."""
-        count = count_vectors(self._db.connection)
+        count = count_vectors(self._db)
         if count <= self._exact_up_to:
             return f"exact: {count:,} vectors; chromadb answers beyond {self._exact_up_to:,}"
         if self._chroma is None:

@@ -235,6 +235,10 @@ class CountableEmbedder:
                 vectors[row, 0] = 1.0
         return vectors
 
+    def iter_passages(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """All of them at once."""
+        yield np.arange(len(texts)), self.embed_passages(texts)
+
     def embed_query(self, text: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.embed_passages([text])[0]
         return vector

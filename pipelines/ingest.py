@@ -1,0 +1,207 @@
+"""Bring the library up to date with files and folders, and say how it goes.
+
+    walk -> decide (size and time, then hash) -> read -> store words -> embed -> store vectors -> tell chromadb
+
+Reading (a thread and the reader's process) and embedding (whoever iterates) overlap. Every step is stored in
+one transaction and none is repeated: a run that is stopped or killed is finished by the next one, and the same
+library comes out. Knows no user interface and no engine.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from models.errors import ModelError
+from pipelines.events import FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
+from pipelines.foreground import Foreground
+from pipelines.ingest_plan import Plan, Walk, make_plan
+from pipelines.ingest_reading import FileRead, FileReader, ReadingThread, SplitDocument
+from rag.chroma_store import ChromaStore
+from rag.documents import Documents
+from rag.embedding_queue import EmbeddingQueue, PassageBatch
+from rag.errors import ChromaFailed
+from rag.identity import adopt_embedder, claim_identity
+from rag.library_db import LibraryDb
+from rag.ports import TextEmbedder
+
+READING_WAIT_S = 0.2
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one run."""
+
+    stop: threading.Event
+    embedder: TextEmbedder | None = None
+    indexed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failed: list[FileFailed] = field(default_factory=list)
+    chunks: int = 0
+    files_done: int = 0
+    files_total: int = 0
+    embedded: int = 0
+    to_embed: int = 0
+    started_s: float = field(default_factory=time.monotonic)
+    reading_since_s: float = 0.0
+    embedding_s: float = 0.0
+
+
+class Ingest:
+    """Indexes into one library. One run at a time, by the process that holds the writer lock."""
+
+    def __init__(
+        self,
+        *,
+        db: LibraryDb,
+        walk: Walk,
+        reader: FileReader,
+        split: SplitDocument,
+        load_embedder: Callable[[], TextEmbedder],
+        chroma: ChromaStore | None,
+        foreground: Foreground,
+        reading_identity: str = "",
+    ) -> None:
+        """`reading_identity` changes when a file that failed is worth another try: the reader's limits, versions.
+        `load_embedder` is called once a run, and only when there is something to embed; it raises ModelError
+        (WeightsMissing, …) when there is no embedder: the run then stores words only and says so.
+        """
+        self._db = db
+        self._walk = walk
+        self._reader = reader
+        self._split = split
+        self._load_embedder = load_embedder
+        self._chroma = chroma
+        self._foreground = foreground
+        self._reading_identity = reading_identity
+        self._documents = Documents(db)
+        self._queue = EmbeddingQueue(db)
+
+    def run(
+        self, roots: Iterable[str | os.PathLike[str]], stop: threading.Event, *, reembed: bool = False
+    ) -> Iterator[IndexEvent]:
+        """Index the files at and below `roots`; ends with IndexDone, also when `stop` was set.
+
+        Without roots it only finishes what an earlier run left. `reembed` makes the embedder at hand the
+        library's: passages are kept, vectors of another embedder are replaced.
+        Raises EmbedderMismatch, StorageFull, LibraryDamaged; what was stored by then is whole and stays.
+        """
+        run = _Run(stop)
+        if reembed:
+            run.embedder = self._load_embedder()
+            adopt_embedder(self._db, run.embedder)
+        plan = Plan()
+        yield from self._plan(run, plan, roots)
+        if not stop.is_set():
+            self._documents.add_roots(plan.roots)
+            if plan.new:
+                self._documents.begin(plan.new)
+            run.to_embed = self._queue.waiting()
+            if plan.to_read or run.to_embed:
+                yield from self._get_embedder(run)
+                yield from self._read_and_embed(run, plan)
+        if not stop.is_set():
+            # Only now, so that a file that was moved finds its passages at its old place.
+            run.removed = self._documents.remove(plan.gone)
+            yield from self._tell_chroma(run)
+        yield IndexDone(
+            IndexReport(
+                indexed=run.indexed,
+                unchanged=run.unchanged,
+                removed=run.removed,
+                failed=tuple(run.failed),
+                chunks=run.chunks,
+                seconds=time.monotonic() - run.started_s,
+                stopped=stop.is_set(),
+            )
+        )
+
+    def _plan(self, run: _Run, plan: Plan, roots: Iterable[str | os.PathLike[str]]) -> Iterator[IndexEvent]:
+        resolved = list(dict.fromkeys(os.path.realpath(root) for root in roots))
+        yield IndexProgress("walking", 0, 0)
+        for event in make_plan(self._documents, self._walk, resolved, self._reading_identity, plan):
+            yield event
+            if run.stop.is_set():
+                break
+        run.unchanged = plan.unchanged
+        run.failed = [*plan.problems, *plan.still_failed]
+
+    def _get_embedder(self, run: _Run) -> Iterator[IndexEvent]:
+        if run.embedder is None:
+            try:
+                run.embedder = self._load_embedder()
+            except ModelError as error:
+                yield Notice(f"only words are indexed, not meaning: {error}", error.hint)
+                return
+        claim_identity(self._db, run.embedder)
+
+    def _read_and_embed(self, run: _Run, plan: Plan) -> Iterator[IndexEvent]:
+        """Embed what is complete while reading goes on, and the rest when it is over."""
+        run.files_total, run.reading_since_s = len(plan.to_read), time.monotonic()
+        with ReadingThread(
+            self._documents, self._reader, self._reading_identity, self._split, self._foreground
+        ) as reading:
+            reading.start(plan.to_read)
+            while not run.stop.is_set():
+                all_read = reading.finished
+                if run.embedder is not None:
+                    for batch in self._queue.batches(reading_goes_on=not all_read, stop=run.stop):
+                        yield from self._embed(run, batch, reading)
+                        if run.embedder is None:
+                            break
+                if all_read:
+                    return
+                yield from self._take_read(run, reading, wait_s=READING_WAIT_S)
+
+    def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
+        for event in reading.events(wait_s=wait_s):
+            if isinstance(event, Notice):
+                yield event
+                continue
+            run.files_done += 1
+            if isinstance(event, FileRead):
+                run.indexed += event.recorded.changed
+                run.unchanged += not event.recorded.changed
+                run.chunks += event.recorded.chunks_added
+                run.to_embed += event.recorded.chunks_added
+            else:
+                run.failed.append(event)
+                yield event
+            rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
+            yield IndexProgress("reading", run.files_done, run.files_total, event.path, run.chunks, rate)
+
+    def _embed(self, run: _Run, batch: PassageBatch, reading: ReadingThread) -> Iterator[IndexEvent]:
+        """Embed a batch, store its vectors as they come, and pass on what was read meanwhile."""
+        if run.embedder is None or not self._foreground.wait_until_free(run.stop):
+            return
+        began_s = time.monotonic()
+        try:
+            for indices, vectors in run.embedder.iter_passages(batch.texts):
+                run.embedded += self._queue.store([batch.chunk_ids[index] for index in indices], vectors)
+                run.embedding_s += time.monotonic() - began_s
+                rate = run.embedded / max(run.embedding_s, 1e-6)
+                yield IndexProgress("embedding", run.embedded, run.to_embed, chunks=run.chunks, rate_per_s=rate)
+                yield from self._take_read(run, reading, wait_s=0)
+                if not self._foreground.wait_until_free(run.stop):
+                    return
+                began_s = time.monotonic()
+        except ModelError as error:
+            run.embedder = None
+            yield Notice(f"the rest is indexed by words only: {error}", error.hint)
+
+    def _tell_chroma(self, run: _Run) -> Iterator[IndexEvent]:
+        if self._chroma is None or not self._chroma.behind:
+            return
+        began_s = time.monotonic()
+        yield IndexProgress("storing", 0, 0, chunks=run.chunks)
+        try:
+            for told in self._chroma.bring_in_step(run.stop):
+                rate = told.done / max(time.monotonic() - began_s, 1e-6)
+                yield IndexProgress("storing", told.done, told.total, chunks=run.chunks, rate_per_s=rate)
+                self._foreground.wait_until_free(run.stop)
+        except ChromaFailed as error:
+            yield Notice(str(error), error.hint)
