@@ -29,6 +29,8 @@ FlashAttention = Literal["auto", "on", "off"]
 
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _KV_TYPES = {"f16": 1, "q8_0": 8}
+_Q8_0_BLOCK = 32
+"""Values that share a scale; a head's width must be a multiple of it."""
 _ABORTED = 2
 _NO_SLOT = 1
 """What llama_decode returns, see llama.h."""
@@ -77,6 +79,9 @@ class LlamaFacts:
     layers_offloaded: int
     """Layers whose weights are on a GPU."""
     layers: int
+    type_k: KvType
+    type_v: KvType
+    """f16 where the model or the attention cannot take what was asked for."""
     kv_bytes: int
     """Memory for the context, over all devices; 0 where the engine did not say."""
     recurrent: bool
@@ -99,6 +104,10 @@ class LlamaContext:
         """
         self.header: GgufHeader = read_gguf_header(path)
         self.options = options
+        # llama.cpp refuses a whole context for these two, with nothing but a line in its log.
+        can_quantise = (self.header.head_dim or 0) % _Q8_0_BLOCK == 0
+        self._type_k: KvType = options.type_k if can_quantise else "f16"
+        self._type_v: KvType = options.type_v if can_quantise and options.flash_attention != "off" else "f16"
         self.library: Any = llama_library()
         self.abort_flag = AbortFlag()
         self.model: int = 0
@@ -179,8 +188,8 @@ class LlamaContext:
         params.n_threads = options.n_threads
         params.n_threads_batch = options.n_threads_batch
         params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
-        params.type_k = _KV_TYPES[options.type_k]
-        params.type_v = _KV_TYPES[options.type_v]
+        params.type_k = _KV_TYPES[self._type_k]
+        params.type_v = _KV_TYPES[self._type_v]
         params.no_perf = True
         params.abort_callback = library.ggml_abort_callback(self.abort_flag.callback_address)
         params.abort_callback_data = self.abort_flag.data_address
@@ -213,6 +222,8 @@ class LlamaContext:
             flash_attention={"enabled": True, "disabled": False, "not supported": False}.get(flash_word),
             layers_offloaded=int(offloaded[1]) if offloaded else 0,
             layers=int(library.llama_model_n_layer(self.model)),
+            type_k=self._type_k,
+            type_v=self._type_v,
             kv_bytes=round(sum(map(float, kv_mib)) * 2**20),
             recurrent=bool(library.llama_model_is_recurrent(self.model) or library.llama_model_is_hybrid(self.model)),
         )
@@ -355,8 +366,8 @@ class LlamaContext:
                 self.header.file_bytes,
                 self.facts.description,
                 self.facts.parameters,
-                self.options.type_k,
-                self.options.type_v,
+                self._type_k,
+                self._type_v,
                 self.facts.flash_attention,
                 self.facts.layers_offloaded,
             )

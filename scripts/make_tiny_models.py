@@ -57,8 +57,8 @@ class Shape:
 
     embedding: int = 64
     layers: int = 2
-    heads: int = 4
-    kv_heads: int = 2
+    heads: int = 2
+    kv_heads: int = 1
     feed_forward: int = 96
     context_tokens: int = 2048
 
