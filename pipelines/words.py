@@ -45,7 +45,9 @@ def content_stems(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stem(word) for word in WORD.findall(text) if carries_meaning(word)))
 
 
+@lru_cache(maxsize=32_768)
 def carries_meaning(word: str) -> bool:
+    """Whether a word is more than grammar: `rent` is, `the` is not."""
     folded = fold(word)
     return folded not in FUNCTION_WORDS and (len(folded) > 1 or folded.isdigit() or not folded.isascii())
 

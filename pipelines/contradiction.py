@@ -1,0 +1,89 @@
+"""Where a source speaks against a sentence: a "not" too many or too few, an opposite, somebody else. Pure.
+
+These are cheap signs, not logic: what they miss stays to the reader, who sees the quote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.claims import Claim, Question
+from pipelines.names import find_names
+from pipelines.quotes import Quote, is_inside
+from pipelines.source_index import Clause, SourceIndex, SourceSentence, clauses_of, meaning
+from pipelines.words import WORD, fold, word_set
+
+DENIAL_OVERLAP = 0.6
+"""A clause speaks for or against one of the answer when it shares at least this much of its words."""
+YES_OR_NO_OVERLAP = 0.6
+"""The same for the question's words, when the answer is a bare yes or no."""
+
+_CONTRASTS = [
+    frozenset(pair.split("/"))
+    for pair in word_set("""
+        before/after more/less more/fewer above/below minimum/maximum first/last morning/evening early/late left/right
+        north/south east/west older/younger higher/lower longer/shorter larger/smaller arrive/leave buy/sell hot/cold
+        on/off upstairs/downstairs top/bottom inside/outside weekday/weekend always/sometimes earlier/later
+        bought/sold summer/winter spring/autumn weekdays/weekends
+    """)
+]
+
+
+def is_contradicted(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -> bool:
+    """Whether the quotes speak against the claim."""
+    cited = [s for s in index.sentences if any(is_inside(s, quote) for quote in quotes)]
+    if not cited:
+        return False
+    mine = frozenset(map(fold, WORD.findall(claim.text)))
+    theirs = frozenset(word for sentence in cited for word in sentence.words)
+    for contrast in _CONTRASTS:
+        if len(contrast & mine) == 1 and len(contrast & theirs) == 1 and contrast & mine != contrast & theirs:
+            return True
+    said = [clause for sentence in cited for clause in sentence.clauses]
+    if any(_denied(clause, said) for clause in clauses_of(claim.text) if len(clause.stems) >= 2):
+        return True
+    return _says_it_of_another(claim, index)
+
+
+def _denied(claim: Clause, said: Sequence[Clause]) -> bool:
+    """The clauses that say the same most fully say it with the other sign."""
+    overlaps = [(len(claim.stems & clause.stems) / len(claim.stems), clause) for clause in said]
+    best = max((overlap for overlap, _ in overlaps), default=0.0)
+    if best < DENIAL_OVERLAP:
+        return False
+    return all(clause.negated != claim.negated for overlap, clause in overlaps if overlap >= best - 1e-9)
+
+
+def _says_it_of_another(claim: Claim, index: SourceIndex) -> bool:
+    """`Tomas objected because the hall is booked` where the source says that of Jens."""
+    names = find_names(claim.text)
+    if not names:
+        return False
+    mine = {meaning(word) for name in names for word in name.words}
+    deed = claim.stems - mine - claim.question.stems
+    if len(deed) < 2:
+        return False
+    most = max((len(deed & s.stems) for s in index.sentences), default=0)
+    if most < DENIAL_OVERLAP * len(deed):
+        return False
+    told = [s for s in index.sentences if len(deed & s.stems) == most]
+    return all(not mine & s.anchors and _names_somebody(s, index, deed) for s in told)
+
+
+def _names_somebody(sentence: SourceSentence, index: SourceIndex, deed: frozenset[str]) -> bool:
+    text = index.sources[sentence.passage].text[sentence.start : sentence.end]
+    return any({meaning(word) for word in name.words}.isdisjoint(deed) for name in find_names(text))
+
+
+def source_of_yes_or_no(*, yes: bool, question: Question, index: SourceIndex) -> SourceSentence | None:
+    """The sentence of the sources that a bare "Yes." or "No." to the question stands on; None when none does."""
+    negated = any(clause.negated for clause in clauses_of(question.text))
+    best = YES_OR_NO_OVERLAP
+    found: SourceSentence | None = None
+    for sentence in index.sentences:
+        for clause in sentence.clauses:
+            overlap = len(clause.stems & question.stems) / max(1, len(question.stems))
+            if overlap > best or (overlap == best and found is None):
+                best = overlap
+                found = sentence if (clause.negated == negated) == yes else None
+    return found

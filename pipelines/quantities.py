@@ -1,0 +1,352 @@
+"""Numbers, dates, times and codes in a text, in a form in which two ways of writing the same are equal.
+
+`1,250.00` is `1250`, `3 March 2024` is `2024-03-03`, `2:30 pm` is `14:30`, `twenty-five` is `25`, `15 percent` is
+`15%`, `E 17` is `E17`. Pure; knows nothing of sources or answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+from pipelines.words import fold
+
+QuantityKind = Literal["number", "date", "time", "code"]
+Day = tuple[int | None, int | None, int | None]
+"""Year, month, day; None where the text does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One of them, with every reading that its form allows."""
+
+    kind: QuantityKind
+    text: str
+    start: int
+    end: int
+    values: frozenset[Decimal] = frozenset()
+    """For a number; two when `1.250` may be either."""
+    unit: str = ""
+    """Canonical (`euro`, `percent`, `hour`); empty when there is none that we know."""
+    days: frozenset[Day] = frozenset()
+    """For a date; two when `03/04/2024` may be either."""
+    minutes: frozenset[int] = frozenset()
+    """For a time: minutes after midnight; two when `2:30` may be morning or afternoon."""
+
+    def says_same(self, source: Quantity) -> bool:
+        """Whether a source that contains `source` contains this too. What a source leaves open is not contradicted
+        by it: `March 2024` is in `2024-03-03`, but not the other way round."""
+        if self.kind == "date":
+            return source.kind == "date" and any(_within(mine, other) for mine in self.days for other in source.days)
+        if self.kind == "time":
+            return source.kind == "time" and bool(self.minutes & source.minutes)
+        if self.kind == "code":
+            return source.kind == "code" and squeezed(self.text) == squeezed(source.text)
+        if source.kind == "date":
+            # A year or a day of the month, said alone.
+            return any(part in (day[0], day[2]) for day in source.days for part in self.values if not self.unit)
+        units_agree = not self.unit or not source.unit or self.unit == source.unit
+        return source.kind == "number" and units_agree and bool(self.values & source.values)
+
+
+def _within(mine: Day, other: Day) -> bool:
+    return all(part is None or part == theirs for part, theirs in zip(mine, other, strict=True))
+
+
+def squeezed(code: str) -> str:
+    """A code without what people put between its parts: `INV-2024 113` becomes `inv2024113`."""
+    return re.sub(r"[^\w]|_", "", fold(code))
+
+
+def find_quantities(text: str) -> list[Quantity]:
+    """All of them in order of place; they never overlap. List marks and `[1]` are for the caller to leave out."""
+    return list(_find(text))
+
+
+def _find(text: str) -> Iterator[Quantity]:
+    done = 0
+    pattern = _ANY if _DIGIT.search(text) else _SPELLED_ONLY  # most sentences have no digit, and this is quick
+    for match in pattern.finditer(text):
+        if match.start() < done:
+            continue
+        found = _read(match, text)
+        if found is not None:
+            done = found.end
+            yield found
+
+
+def _read(match: re.Match[str], text: str) -> Quantity | None:
+    kind = match.lastgroup or ""
+    whole, start, end = match[0], match.start(), match.end()
+    if kind == "web":
+        whole = whole.rstrip(".,;:!?)")
+        return Quantity("code", whole, start, start + len(whole))
+    if kind == "iso":
+        year, month, day = (int(part) for part in re.split(r"[-/.]", whole))
+        return _date(whole, start, end, [(year, month, day)])
+    if kind == "numeric":
+        first, second, year = (int(part) for part in re.split(r"[-/.]", whole))
+        year += 2000 if year < 70 else 1900 if year < 100 else 0
+        readings = [(year, second, first)]
+        if "." not in whole:
+            readings.append((year, first, second))
+        return _date(whole, start, end, readings)
+    if kind in ("daymonth", "monthday", "monthyear"):
+        return _date(whole, start, end, [_textual_day(whole)])
+    if kind == "time":
+        return _time(whole, start)
+    if kind == "code":
+        if measured := _GLUED.fullmatch(whole):
+            return _number(measured[1], whole, start, end, unit=_UNITS.get(_unit_key(measured[2]), ""))
+        whole = whole.rstrip("-./_")
+        return Quantity("code", whole, start, start + len(whole))
+    if kind == "spelled":
+        return _spelled(whole, start, text)
+    return _numeral(whole, start, text)
+
+
+# Dates and times
+
+
+_MONTH_NAMES = (
+    "january jan januar jänner janvier enero",
+    "february feb februar février febrero",
+    "march mar märz mars marzo",
+    "april apr avril abril",
+    "may mai mayo",
+    "june jun juni juin junio",
+    "july jul juli juillet julio",
+    "august aug août agosto",
+    "september sep sept septembre septiembre",
+    "october oct oktober okt octobre octubre",
+    "november nov novembre noviembre",
+    "december dec dezember dez décembre diciembre",
+)
+MONTHS = {fold(name): number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
+WEEKDAYS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "monday mon montag",
+            "tuesday tue tues dienstag",
+            "wednesday wed mittwoch",
+            "thursday thu thurs donnerstag",
+            "friday fri freitag",
+            "saturday sat samstag sonnabend",
+            "sunday sun sonntag",
+        )
+    )
+    for name in names.split()
+}
+"""0 is Monday."""
+
+_MONTH = r"(?:" + "|".join(sorted((n for names in _MONTH_NAMES for n in names.split()), key=len, reverse=True)) + r")"
+
+
+def _textual_day(whole: str) -> Day:
+    month = next(MONTHS[fold(word)] for word in re.findall(r"[^\W\d_]+", whole) if fold(word) in MONTHS)
+    year: int | None = None
+    day: int | None = None
+    for digits in re.findall(r"\d+", whole):
+        if len(digits) == 4:
+            year = int(digits)
+        else:
+            day = int(digits)
+    return (year, month, day)
+
+
+def _date(whole: str, start: int, end: int, readings: Sequence[Day]) -> Quantity | None:
+    possible = frozenset(day for day in readings if 1 <= (day[1] or 1) <= 12 and 1 <= (day[2] or 1) <= 31)
+    return Quantity("date", whole, start, end, days=possible) if possible else None
+
+
+def _time(whole: str, start: int) -> Quantity | None:
+    hour, minute = (int(part) for part in [*re.findall(r"\d+", whole), "0"][:2])
+    half = re.search(r"([ap])\.?\s?m\b", whole, re.IGNORECASE)
+    if hour > 24 or minute > 59:
+        return None
+    if half:
+        hours = {hour % 12 + (12 if half[1].lower() == "p" else 0)}
+    elif 1 <= hour <= 12 and not whole.startswith("0"):
+        hours = {hour, (hour + 12) % 24}
+    else:
+        hours = {hour}
+    return Quantity("time", whole, start, start + len(whole), minutes=frozenset(each * 60 + minute for each in hours))
+
+
+# Numbers
+
+
+_UNIT_NAMES = """
+euro € eur euros
+dollar $ usd us$ dollars
+pound £ gbp pounds
+franc chf francs
+cent cents
+percent % percentage per-cent prozent
+kilogram kg kilo kilos kilograms kilogramm
+gram g grams gramm gramme
+ton t tons tonne tonnes
+kilometre km kilometer kilometers kilometres
+metre m meter meters metres
+centimetre cm centimeter centimeters centimetres
+millimetre mm millimeter millimeters millimetres
+mile miles mi
+litre l liter liters litres
+millilitre ml milliliter milliliters millilitres
+second s sec secs seconds sekunde sekunden
+minute min mins minutes minuten
+hour h hr hrs hours stunde stunden
+day d days tag tage tagen
+week weeks woche wochen
+month months monat monate monaten
+year years yr yrs jahr jahre jahren
+degree ° degrees °c °f grad
+kilowatt kw kilowatts
+kilowatt-hour kwh
+watt w watts
+volt v volts
+bar bars
+kilobyte kb
+megabyte mb
+gigabyte gb
+terabyte tb
+"""
+_UNITS = {fold(form): line.split()[0] for line in _UNIT_NAMES.strip().splitlines() for form in line.split()}
+_CURRENCY_BEFORE = re.compile(r"(US\$|[€$£]|\b(?:EUR|USD|GBP|CHF))\s?$")
+_UNIT_AFTER = re.compile(r"[\s-]?(%|°[CFcf]?|[€$£]|per cent\b|[^\W\d_]+)")
+_MAGNITUDES = {
+    "hundred": 100,
+    "thousand": 1_000,
+    "k": 1_000,
+    "million": 1_000_000,
+    "mio": 1_000_000,
+    "mn": 1_000_000,
+    "billion": 1_000_000_000,
+    "bn": 1_000_000_000,
+    "mrd": 1_000_000_000,
+    "trillion": 1_000_000_000_000,
+    "dozen": 12,
+}
+_MAGNITUDE_AFTER = re.compile(
+    r"[\s-]?(hundred|thousand|million|mio|mn|billion|bn|mrd|trillion|dozen|k)\b\.?", re.IGNORECASE
+)
+
+
+def _unit_key(word: str) -> str:
+    return "percent" if word == "per cent" else fold(word)
+
+
+def _numeral(whole: str, start: int, text: str) -> Quantity | None:
+    digits = re.match(r"\d[\d.,'\u2019\u00a0\u202f ]*\d|\d", whole)
+    assert digits is not None  # the pattern begins with a digit
+    end = start + len(whole)
+    if digits[0].count(".") > 1 and not re.fullmatch(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?", digits[0]):
+        return Quantity("code", whole, start, end)  # a version, a network address, a section
+    if re.search(r"(?:st|nd|rd|th)$", whole):
+        return _number(digits[0], whole, start, end, unit="")
+    unit = ""
+    if before := _CURRENCY_BEFORE.search(text, max(0, start - 5), start):
+        unit = _UNITS[fold(before[1])]
+    scale = 1
+    if magnitude := _MAGNITUDE_AFTER.match(text, end):
+        scale = _MAGNITUDES[magnitude[1].lower()]
+        end = magnitude.end()
+    if not unit and (after := _UNIT_AFTER.match(text, end)):
+        unit = _UNITS.get(_unit_key(after[1]), "")
+    return _number(digits[0], text[start:end], start, end, unit=unit, scale=scale)
+
+
+def _number(digits: str, whole: str, start: int, end: int, *, unit: str, scale: int = 1) -> Quantity | None:
+    values = frozenset(value * scale for value in _readings(digits))
+    return Quantity("number", whole, start, end, values=values, unit=unit) if values else None
+
+
+def _readings(digits: str) -> Iterator[Decimal]:
+    """What a numeral may mean: `1,250.00` only 1250, `1.250` 1.25 or (on the continent) 1250."""
+    plain = re.sub(r"['\u2019\u00a0\u202f ]", "", digits)
+    dots, commas = plain.count("."), plain.count(",")
+    if dots and commas:
+        decimal, thousands = (".", ",") if plain.rfind(".") > plain.rfind(",") else (",", ".")
+        candidates = [plain.replace(thousands, "").replace(decimal, ".")]
+    elif commas:
+        grouped = re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+", plain)
+        candidates = [plain.replace(",", "")] if grouped else [plain.replace(",", ".")]
+    elif dots > 1:
+        candidates = [plain.replace(".", "")]
+    elif dots:
+        candidates = [plain]
+        if re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", plain):
+            candidates.append(plain.replace(".", ""))
+    else:
+        candidates = [plain]
+    for candidate in candidates:
+        try:
+            yield Decimal(candidate).normalize()
+        except InvalidOperation:
+            continue
+
+
+def _counted(words: str, first: int) -> dict[str, int]:
+    return {word: value for value, word in enumerate(words.split(), first)}
+
+
+_SMALL = _counted(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen",
+    0,
+)
+_TENS = {
+    word: value * 10 for word, value in _counted("twenty thirty forty fifty sixty seventy eighty ninety", 2).items()
+}
+_ORDINALS = _counted("third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth", 3)
+_LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "dozen": 12}
+
+
+def _spelled(whole: str, start: int, text: str) -> Quantity | None:
+    words = re.findall(r"[a-z]+", whole.lower())
+    total = current = 0
+    for word in words:
+        if word in _LARGE:
+            current = max(current, 1) * _LARGE[word]
+            if _LARGE[word] >= 1_000:
+                total, current = total + current, 0
+        elif word not in ("and", "a"):
+            current += _SMALL.get(word, 0) + _TENS.get(word, 0) + _ORDINALS.get(word, 0)
+    end = start + len(whole)
+    if words == ["one"]:
+        return None  # nearly always a pronoun
+    unit = ""
+    if after := _UNIT_AFTER.match(text, end):
+        unit = _UNITS.get(_unit_key(after[1]), "")
+    return Quantity("number", whole, start, end, values=frozenset({Decimal(total + current)}), unit=unit)
+
+
+_SPELLED_WORD = "(?:" + "|".join([*_SMALL, *_TENS, *_ORDINALS]) + ")"
+_SPELLED = (
+    rf"\b(?:{_SPELLED_WORD}|(?:a[ ])?(?:hundred|thousand|million|billion|dozen))"
+    rf"(?:(?:[ -]|[ ]and[ ])(?:{_SPELLED_WORD}|hundred|thousand|million|billion|dozen))*\b"
+)
+_SPELLED_ONLY = re.compile(rf"(?P<spelled>{_SPELLED})", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_GLUED = re.compile(r"(\d+(?:[.,]\d+)?)([^\W\d_]{1,4})")
+
+_ANY = re.compile(
+    rf"""
+    (?P<web>\b(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]+)
+    |(?P<iso>\b\d{{4}}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b)
+    |(?P<numeric>(?<![\d.,])\d{{1,2}}(?P<between>[./-])\d{{1,2}}(?P=between)(?:\d{{4}}|\d{{2}})\b(?![.,]\d))
+    |(?P<daymonth>\b\d{{1,2}}(?:st|nd|rd|th|\.)?[ ](?:of[ ])?{_MONTH}\b\.?(?:,?[ ]\d{{4}}\b)?)
+    |(?P<monthday>\b{_MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?\b(?![.,:]\d)(?:,?[ ]\d{{4}}\b)?)
+    |(?P<monthyear>\b{_MONTH}\.?,?[ ]\d{{4}}\b)
+    |(?P<time>(?<![\d:])\d{{1,2}}:\d{{2}}(?![\d:])(?:\s?[ap]\.?m\b\.?)?|\b\d{{1,2}}(?:\.\d{{2}})?\s?[ap]\.?m\b\.?)
+    |(?P<ordinal>\b\d+(?:st|nd|rd|th)\b)
+    |(?P<code>\b(?:[^\W\d_]+[-./_]?)+\d[\w]*(?:[-./_]\w+)*|\b\d+(?:[.,]\d+)?[^\W\d_][\w]*(?:[-/_]\w+)*)
+    |(?P<spelled>{_SPELLED})
+    |(?P<numeral>(?<![\w])\d{{1,3}}(?:[ \u00a0\u202f'\u2019]\d{{3}})+(?:[.,]\d+)?(?![\w])|\d+(?:[.,]\d+)*)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)

@@ -1,0 +1,129 @@
+"""Find the stretches of the sources that say what a sentence claims. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.claims import Claim, known_form
+from pipelines.quantities import Quantity
+from pipelines.source_index import SourceIndex, SourceSentence, meaning
+from pipelines.words import WORD, carries_meaning
+
+MIN_GAIN = 0.45
+"""A further stretch of text is quoted only when it brings at least this much weight."""
+MIN_QUESTION_SHARE = 0.5
+"""Of the question's words that the claim repeats, the cited passages contain at least this share."""
+MAX_QUOTES = 3
+MAX_WINDOW = 3
+"""Neighbouring sentences of a passage that may together support one of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    passage: int
+    start: int
+    end: int
+
+
+def best_quotes(claim: Claim, index: SourceIndex) -> tuple[list[Quote], float]:
+    """The stretches that together contain most of the claim, best first, and the share that they contain."""
+    total = claim.weigh(claim.weights)
+    found = [claim.found_in(sentence) for sentence in index.sentences]
+    covered: set[str] = set()
+    quotes: list[Quote] = []
+    while len(quotes) < MAX_QUOTES and total:
+        gains = [claim.weigh(each - covered) for each in found]
+        best = max(
+            range(len(gains)),
+            key=lambda n: (round(gains[n], 6), len(index.sentences[n].anchors & claim.question.stems), -n),
+            default=None,
+        )
+        # A further quote must bring something that the question did not say, and belong to the matter.
+        if best is None or gains[best] < (MIN_GAIN if quotes else 1e-9):
+            break
+        if quotes and not (found[best] & covered or index.sentences[best].anchors & claim.question.stems):
+            break
+        first, last = best, best
+        covered |= found[best]
+        for _ in range(MAX_WINDOW - 1):
+            sides = [n for n in (first - 1, last + 1) if 0 <= n < len(found)]
+            sides = [n for n in sides if index.sentences[n].passage == index.sentences[best].passage]
+            side = max(sides, key=lambda n: claim.weigh(found[n] - covered), default=None)
+            if side is None or claim.weigh(found[side] - covered) < MIN_GAIN:
+                break
+            covered |= found[side]
+            first, last = min(first, side), max(last, side)
+        quotes.append(Quote(index.sentences[best].passage, index.sentences[first].start, index.sentences[last].end))
+    return quotes, claim.weigh(covered) / total if total else 0.0
+
+
+def answers_question(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -> bool:
+    """Whether the cited passages speak of what the question asks, as far as the claim repeats it.
+
+    "The treasurer was elected on the first Sunday" is not supported by tests that run on the first Sunday. A file's
+    name does not count here: it is on every one of its passages.
+    """
+    repeated = claim.stems & claim.question.stems
+    cited = {quote.passage for quote in quotes}
+    spoken_of = {each for s in index.sentences if s.passage in cited for each in s.stems}
+    spoken_of |= {each for number in cited for each in index.headings[number]}
+    return len(repeated & spoken_of) >= MIN_QUESTION_SHARE * len(repeated)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    quotes: tuple[Quote, ...]
+    """Where the numbers stand, as far as the quotes do not contain them."""
+    counted_things_match: bool
+    """`250 calories` is not `250 g flour`: what is counted is there too."""
+
+
+def place_quantities(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -> Placed | None:
+    """Find each number where the source speaks of what the claim speaks of; None when one is only elsewhere.
+
+    So the deposit's 950 does not support a rent of 950.
+    """
+    matter = claim.stems or claim.question.stems
+    more: list[Quote] = []
+    things_match = True
+    for quantity in claim.quantities:
+        holding = index.sentences_with(quantity)
+        fitting = [s for s in holding if not matter or s.anchors & matter]
+        if holding and not fitting:
+            return None
+        thing = _counted_thing(claim.text, quantity)
+        if thing and holding and not any(known_form(thing, index) in s.anchors for s in fitting):
+            things_match = False
+        if fitting and not any(is_inside(s, quote) for s in fitting for quote in quotes):
+            more.append(Quote(fitting[0].passage, fitting[0].start, fitting[0].end))
+    return Placed(tuple(more), things_match)
+
+
+def _counted_thing(text: str, quantity: Quantity) -> str:
+    """What stands right after a number that has no unit: `calories`; empty for none."""
+    if quantity.kind != "number" or quantity.unit:
+        return ""
+    after = WORD.match(text, quantity.end + 1) if text[quantity.end : quantity.end + 1] in (" ", "-") else None
+    return meaning(after[0]) if after and carries_meaning(after[0]) and after[0].islower() else ""
+
+
+def is_inside(sentence: SourceSentence, quote: Quote) -> bool:
+    return sentence.passage == quote.passage and quote.start <= sentence.start and sentence.end <= quote.end
+
+
+def merged_quotes(quotes: Sequence[Quote]) -> list[Quote]:
+    """Quotes of one passage that touch become one, in the place of the first."""
+    merged: list[Quote] = []
+    for quote in quotes:
+        for at, other in enumerate(merged):
+            if quote.passage == other.passage and quote.start <= other.end + 2 and other.start <= quote.end + 2:
+                merged[at] = Quote(other.passage, min(quote.start, other.start), max(quote.end, other.end))
+                break
+        else:
+            merged.append(quote)
+    return merged
+
+
+def contains(whole: Quote, part: Quote) -> bool:
+    return whole.passage == part.passage and whole.start <= part.start and part.end <= whole.end
