@@ -243,7 +243,14 @@ def find_hardware(probes: Probes | None = None) -> Hardware:
 
 
 def parse_info(system_info: str) -> frozenset[str]:
-    """What is switched on in `llama_print_system_info`: `CPU : AVX = 1 | AVX2 = 1 | ...` -> AVX, AVX2."""
-    entries = system_info.replace(":", "|").split("|")
-    pairs = (entry.partition("=") for entry in entries if "=" in entry)
-    return frozenset(name.strip() for name, _, value in pairs if value.strip() not in ("", "0"))
+    """What is switched on in `llama_print_system_info`, backends too.
+
+    `CUDA : USE_GRAPHS = 1 | CPU : AVX2 = 1 | AVX512 = 0 | ` gives CUDA, USE_GRAPHS, CPU, AVX2.
+    """
+    found = set()
+    for entry in system_info.split("|"):
+        backend, _, feature = entry.rpartition(":")
+        name, _, value = feature.partition("=")
+        found |= {backend.strip()} if backend.strip() else set()
+        found |= {name.strip()} if value.strip() not in ("", "0") else set()
+    return frozenset(found)

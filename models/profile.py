@@ -114,7 +114,7 @@ class ProfileStore:
     def __init__(self, file: Path, fingerprint: str) -> None:
         """A profile of another fingerprint is set aside: `current` starts empty."""
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._unsaved = 0
         kept = _read(file)
         fits = kept is not None and kept.version == PROFILE_VERSION and kept.fingerprint == fingerprint
@@ -151,26 +151,16 @@ class ProfileStore:
 
         Saved every few answers and by `save()`; what is too short to say anything is ignored.
         """
-        old = self._current.chat.get(model_id)
         prefill = prefill_tokens / prefill_s if prefill_tokens >= _LEAST_PREFILL_TOKENS and prefill_s > 0 else None
         decode = decode_tokens / decode_s if decode_tokens >= _LEAST_DECODE_TOKENS and decode_s > 0 else None
-        if prefill is None and decode is None:
-            return
-        if old is None:
-            if prefill is None or decode is None:
+        with self._lock:
+            rates = _refined(self._current.chat.get(model_id), prefill, decode)
+            if rates is None:
                 return
-            new = ChatRates(prefill_tokens_per_s=prefill, decode_tokens_per_s=decode, threads=0, threads_batch=0)
-        else:
-            new = old.model_copy(
-                update={
-                    "prefill_tokens_per_s": _moved(old.prefill_tokens_per_s, prefill),
-                    "decode_tokens_per_s": _moved(old.decode_tokens_per_s, decode),
-                }
-            )
-        self._replace(chat={**self._current.chat, model_id: new})
-        self._unsaved += 1
-        if self._unsaved >= _SAVE_AFTER_OBSERVATIONS:
-            self.save()
+            self._replace(chat={**self._current.chat, model_id: rates})
+            self._unsaved += 1
+            if self._unsaved >= _SAVE_AFTER_OBSERVATIONS:
+                self.save()
 
     def save(self) -> None:
         """Write the file in one step. A disk that takes nothing costs only measuring again."""
@@ -285,6 +275,22 @@ def _best(rates: dict[int, float]) -> int:
         if rates[threads] > rates[best] * _WORTH_A_THREAD:
             best = threads
     return best
+
+
+def _refined(old: ChatRates | None, prefill: float | None, decode: float | None) -> ChatRates | None:
+    """The rates after one more observation, or None where it says nothing new."""
+    if old is None:
+        if prefill is None or decode is None:
+            return None
+        return ChatRates(prefill_tokens_per_s=prefill, decode_tokens_per_s=decode, threads=0, threads_batch=0)
+    if prefill is None and decode is None:
+        return None
+    return old.model_copy(
+        update={
+            "prefill_tokens_per_s": _moved(old.prefill_tokens_per_s, prefill),
+            "decode_tokens_per_s": _moved(old.decode_tokens_per_s, decode),
+        }
+    )
 
 
 def _moved(old: float, observed: float | None) -> float:
