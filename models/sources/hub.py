@@ -32,7 +32,6 @@ from models.sources.source import (
 ANSWER_WITHIN_S = 4.0
 """For the first answer. A name look-up without a network can take half a minute, and no socket time-out covers it."""
 READ_TIMEOUT_S = 15.0
-READ_BYTES = 2**20
 TRIES_WITHOUT_PROGRESS = 5
 USER_AGENT = "homebody"
 
@@ -209,7 +208,8 @@ class HubFetch:
             ).startswith(f"bytes {here}-")
             here = here if resumed else 0
             with unfinished.open("ab" if resumed else "wb") as file:
-                for block in response.iter_bytes(READ_BYTES):
+                # As they come: gathered into larger blocks, the last bytes before a cut would be lost.
+                for block in response.iter_bytes():
                     here += len(block)
                     if wanted.bytes is not None and here > wanted.bytes:
                         raise HashMismatch(
