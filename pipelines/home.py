@@ -103,9 +103,14 @@ class Conversations(Protocol):
 class Home(Protocol):
     """What the app is handed. Methods may block: call them off the UI's thread. All are thread-safe."""
 
-    paths: HomePaths
-    settings: Settings
-    conversations: Conversations
+    @property
+    def paths(self) -> HomePaths: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def conversations(self) -> Conversations: ...
 
     @property
     def read_only_because(self) -> str:
@@ -116,9 +121,7 @@ class Home(Protocol):
         """Answer one question; ends with AnswerDone, a stopped one too. Raises EXPECTED_ERRORS."""
         ...
 
-    def index(
-        self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False
-    ) -> Iterator[IndexEvent]:
+    def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
         """Bring the library up to date with these files and folders; ends with IndexDone.
 
         `reembed` makes every vector anew with the embedder at hand, after it was changed; passages are kept.

@@ -1,0 +1,172 @@
+"""One turn on the screen: the question, what goes on, the answer as it is written, its sources.
+
+Told what to show by the chat screen's handlers; does no work and keeps nothing but what it shows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import VerticalGroup
+from textual.timer import Timer
+from textual.widgets import Static
+from textual.widgets.markdown import Markdown
+
+from app.marks import without_marks
+from app.messages import Failure
+from app.present import ENDINGS, annotated_markdown, answer_figures, answer_verdict, copied_answer
+from app.terminal_text import TerminalTextFilter, clean
+from app.widgets.source_row import ShowSource, SourceRow
+from app.widgets.sourced_markdown import SOURCE_SCHEME
+from app.widgets.streaming_markdown import StreamingMarkdown
+from pipelines.turn import Answer, CheckedSentence, Citation
+
+if TYPE_CHECKING:
+    from pipelines.home import SavedTurn
+
+SHOW_WAIT_AFTER_S = 2
+"""From then on the seconds of a wait are counted aloud."""
+
+
+class TurnView(VerticalGroup):
+    """A turn that is being answered, or one from the library."""
+
+    def __init__(self, key: int, question: str, *, working: bool) -> None:
+        super().__init__()
+        self.key = key
+        self.question = question
+        self.pastes: tuple[str, ...] = ()
+        self.text = ""
+        """The answer so far, as the model wrote it."""
+        self.citations: tuple[Citation, ...] = ()
+        self._sentences: tuple[CheckedSentence, ...] = ()
+        self._finish = "failed"
+        """How it ended, as `SavedTurn.finish` has it."""
+        self._filter = TerminalTextFilter()
+        self._phase = ""
+        self._phase_began_s = 0.0
+        self._clock: Timer | None = None
+        self._working = working
+        self._question = Static(clean(question) or "(pasted text)", markup=False, classes="question")
+        self._state = Static("", markup=False, classes="state")
+        self._body = StreamingMarkdown()
+        self._note = Static("", markup=False, classes="note")
+        self._sources = VerticalGroup(classes="sources")
+        self._figures = Static("", markup=False, classes="figures")
+
+    def compose(self) -> ComposeResult:
+        yield self._question
+        yield self._state
+        yield self._body
+        yield self._note
+        yield self._sources
+        yield self._figures
+
+    def on_mount(self) -> None:
+        if self._working:
+            self._clock = self.set_interval(1.0, self._show_phase)
+
+    def show_phase(self, phase: str) -> None:
+        """What goes on before the first word."""
+        if phase.split(" · ")[0] != self._phase.split(" · ")[0]:
+            self._phase_began_s = time.monotonic()
+        self._phase = phase
+        self._show_phase()
+
+    def _show_phase(self) -> None:
+        if not self._phase:
+            return
+        waited_s = int(time.monotonic() - self._phase_began_s)
+        seconds = f" · {waited_s} s" if waited_s >= SHOW_WAIT_AFTER_S else ""
+        self._set(self._state, f"{self._phase}{seconds} …")
+
+    async def add_text(self, delta: str) -> None:
+        """A batch of the answer's words."""
+        if not self.text:
+            self.show_phase("")
+            self._set(self._state, "")
+        self.text += delta
+        await self._body.append(without_marks(self._filter.feed(delta)))
+
+    def add_notice(self, said: Failure) -> None:
+        """Something the user should know about this answer."""
+        before = str(self._note.content)
+        self._set(self._note, "\n".join(part for part in (before, said.text, said.hint) if part))
+
+    async def finish(self, answer: Answer) -> None:
+        """The answer is whole: render it once more, with what the check found."""
+        verdict = answer_verdict(answer.text, answer.sentences, found_nothing=answer.found_nothing)
+        await self.show_answer(answer.text, answer.sentences, answer.citations, answer.finish, verdict)
+        self._set(self._figures, answer_figures(answer))
+
+    async def show_answer(
+        self,
+        text: str,
+        sentences: Sequence[CheckedSentence],
+        citations: Sequence[Citation],
+        finish: str,
+        verdict: str,
+    ) -> None:
+        """Show a whole answer; `finish` as `SavedTurn` has it, `verdict` from `present.answer_verdict`."""
+        self._stop_clock()
+        self._set(self._state, "")
+        self.text = text
+        self._sentences = tuple(sentences)
+        self._finish = finish
+        self.citations = tuple(sorted(citations, key=lambda each: each.n))
+        await self._body.finish(annotated_markdown(text, sentences))
+        ending = ENDINGS.get(finish, "")
+        if not text.strip() and not ending:
+            ending = "The model had nothing to say."
+        parts = [str(self._note.content), f"— {ending}" if ending else "", verdict]
+        self._set(self._note, "\n".join(part for part in parts if part))
+        await self._sources.mount_all(SourceRow(self.citations, index) for index in range(len(self.citations)))
+        self._sources.display = bool(self.citations)
+
+    async def fail(self, failure: Failure) -> None:
+        """The turn came to nothing, or to half an answer."""
+        self._stop_clock()
+        self._set(self._state, "")
+        if self.text:
+            await self._body.finish(annotated_markdown(self.text, ()))
+        self.add_class("-failed")
+        self.add_notice(failure)
+
+    def as_saved(self) -> SavedTurn:
+        """What it shows, as a value to show it from again."""
+        from pipelines.home import SavedTurn
+
+        return SavedTurn(
+            turn_id=0,
+            question=self.question,
+            answer_text=self.text,
+            finish=self._finish,
+            sentences=self._sentences,
+            citations=self.citations,
+            model="",
+            asked_at_s=0.0,
+        )
+
+    def copied(self) -> str:
+        return copied_answer(self.text, self.citations)
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """Only our own citation numbers can be clicked: see `sourced_markdown`."""
+        event.stop()
+        numbers = [each.n for each in self.citations]
+        if event.href.startswith(SOURCE_SCHEME):
+            n = int(event.href.removeprefix(SOURCE_SCHEME))
+            if n in numbers:
+                self.post_message(ShowSource(self.citations, numbers.index(n)))
+
+    def _set(self, line: Static, text: str) -> None:
+        line.update(text)
+        line.display = bool(text)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = None

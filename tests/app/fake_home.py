@@ -1,0 +1,258 @@
+"""A Home that says what it was told to, for tests of the terminal UI. No engine, no file, no clock.
+
+    home.enqueue("The harbour ", "was built in 1874.", done(citations=...))
+
+A string is a TextDelta, an exception is raised, a threading.Event is waited for (or the stop signal), any other
+value is yielded as the event it is. Without an AnswerDone at the end one is made of the words so far. What was
+asked is in `history`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pipelines.errors import NoSuchConversation
+from pipelines.events import (
+    AnswerDone,
+    AnswerEvent,
+    IndexDone,
+    IndexEvent,
+    IndexReport,
+    Notice,
+    SearchResult,
+    TextDelta,
+    TurnStarted,
+)
+from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, PassageView, SavedTurn
+from pipelines.paths import HomePaths
+from pipelines.settings import LookSettings, Settings
+from pipelines.turn import Answer, CheckedSentence, Citation, Locator, Placement, Timings, Turn
+from rag.records import Chunk, DocumentRow, DocumentState, Kind
+
+Scripted = str | Exception | threading.Event | AnswerEvent
+ScriptedIndex = Exception | threading.Event | IndexEvent
+
+TIMINGS = Timings(
+    ttft_s=0.8,
+    prompt_tokens=900,
+    cached_tokens=400,
+    prefill_s=0.6,
+    decode_tokens=40,
+    decode_tokens_per_s=20.0,
+    total_s=2.8,
+)
+
+
+def citation(
+    n: int, path: str = "/files/harbour.md", *, quote: str = "", line: int = 12, supported: bool = True
+) -> Citation:
+    return Citation(n, 100 + n, path, "text", Locator(line=line), quote or f"quote number {n}", supported)
+
+
+def sentence(
+    text: str, part: str, *citations: int, supported: bool = True, terms: tuple[str, ...] = ()
+) -> CheckedSentence:
+    """The sentence `part` of `text`."""
+    start = text.index(part)
+    return CheckedSentence(start, start + len(part), citations, supported, terms)
+
+
+def done(
+    text: str,
+    *,
+    sentences: Sequence[CheckedSentence] = (),
+    citations: Sequence[Citation] = (),
+    finish: str = "stop",
+    found_nothing: bool = False,
+) -> AnswerDone:
+    return AnswerDone(
+        Answer(
+            text=text,
+            sentences=tuple(sentences),
+            citations=tuple(citations),
+            grounded=all(each.supported for each in sentences),
+            found_nothing=found_nothing,
+            model="tiny-chat",
+            finish="stopped" if finish == "stopped" else "length" if finish == "length" else "stop",
+            timings=TIMINGS,
+        )
+    )
+
+
+def chunk(chunk_id: int, text: str, *, line: int = 1, headings: tuple[str, ...] = ()) -> Chunk:
+    return Chunk(chunk_id, 1, chunk_id, text, headings, Locator(line=line))
+
+
+def document(path: str, state: DocumentState = "embedded", *, reason: str = "", chunks: int = 3) -> DocumentRow:
+    embedded = chunks if state == "embedded" else 0
+    return DocumentRow(path, Path(path).stem, "text", state, reason, 1234, chunks, embedded)
+
+
+class FakeConversations:
+    def __init__(self) -> None:
+        self.kept: dict[int, tuple[str, list[SavedTurn], float]] = {}
+        self.searched: list[str] = []
+
+    def add(self, title: str, turns: Sequence[tuple[str, str]], *, updated_at_s: float = 0.0) -> int:
+        conversation_id = len(self.kept) + 1
+        saved = [
+            SavedTurn(number, question, text, "stop", (), (), "tiny-chat", updated_at_s)
+            for number, (question, text) in enumerate(turns, start=1)
+        ]
+        self.kept[conversation_id] = (title, saved, updated_at_s)
+        return conversation_id
+
+    def list(self, *, limit: int = 200) -> Sequence[ConversationSummary]:
+        newest_first = sorted(self.kept.items(), key=lambda item: item[1][2], reverse=True)
+        return [
+            ConversationSummary(conversation_id, title, len(turns), updated_at_s)
+            for conversation_id, (title, turns, updated_at_s) in newest_first
+        ][:limit]
+
+    def search(self, words: str, *, limit: int = 50) -> Sequence[ConversationSummary]:
+        self.searched.append(words)
+        return [each for each in self.list() if words.casefold() in each.title.casefold()][:limit]
+
+    def turns(self, conversation_id: int) -> Sequence[SavedTurn]:
+        if conversation_id not in self.kept:
+            raise NoSuchConversation(f"no conversation {conversation_id}", hint="F2 lists them")
+        return self.kept[conversation_id][1]
+
+    def rename(self, conversation_id: int, title: str) -> None:
+        _, turns, updated_at_s = self.kept[conversation_id]
+        self.kept[conversation_id] = (title, turns, updated_at_s)
+
+    def delete(self, conversation_id: int) -> None:
+        del self.kept[conversation_id]
+
+    def export_markdown(self, conversation_id: int) -> str:
+        return f"# {self.kept[conversation_id][0]}\n"
+
+
+class FakeHome:
+    """See the module's first lines. Satisfies `pipelines.home.Home` by shape."""
+
+    def __init__(self, root: Path = Path("/nowhere/homebody"), *, theme: str = "homebody-dark") -> None:
+        self.paths = HomePaths(root)
+        light = theme == "homebody-light"
+        self.settings = Settings(look=LookSettings(theme="homebody-light" if light else "homebody-dark"))
+        self.conversations = FakeConversations()
+        self.history: list[Turn] = []
+        self.indexed: list[list[Path]] = []
+        self.forgotten: list[Path] = []
+        self.themes: list[str] = []
+        self.closed = 0
+        self.read_only = ""
+        self.passages: dict[int, PassageView] = {}
+        self.files: list[DocumentRow] = []
+        self.roots: tuple[str, ...] = ("/files",)
+        self.missing: tuple[Notice, ...] = ()
+        self.broken: Exception | None = None
+        """Raised by every look at the library."""
+        self._answers: deque[tuple[Scripted, ...]] = deque()
+        self._index_runs: deque[tuple[ScriptedIndex, ...]] = deque()
+
+    def enqueue(self, *events: Scripted) -> None:
+        """One answer."""
+        self._answers.append(events)
+
+    def enqueue_index(self, *events: ScriptedIndex) -> None:
+        """One indexing run."""
+        self._index_runs.append(events)
+
+    @property
+    def read_only_because(self) -> str:
+        return self.read_only
+
+    def answer(self, turn: Turn, stop: threading.Event) -> Iterator[AnswerEvent]:
+        self.history.append(turn)
+        script = self._answers.popleft() if self._answers else ("An answer.",)
+        yield TurnStarted(turn.conversation_id or 7, len(self.history))
+        said = ""
+        for event in script:
+            if stop.is_set():
+                break
+            match event:
+                case str():
+                    said += event
+                    yield TextDelta(event)
+                case threading.Event():
+                    _wait_for(event, stop)
+                case Exception():
+                    raise event
+                case AnswerDone():
+                    yield event
+                    return
+                case _:
+                    yield event
+        yield done(said, finish="stopped" if stop.is_set() else "stop")
+
+    def index(
+        self,
+        roots: Iterable[Path],
+        stop: threading.Event,
+        *,
+        reembed: bool = False,  # noqa: ARG002
+    ) -> Iterator[IndexEvent]:
+        self.indexed.append(list(roots))
+        script = self._index_runs.popleft() if self._index_runs else ()
+        for event in script:
+            if stop.is_set():
+                break
+            match event:
+                case threading.Event():
+                    _wait_for(event, stop)
+                case Exception():
+                    raise event
+                case _:
+                    yield event
+        yield IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=stop.is_set()))
+
+    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+        raise NotImplementedError(f"the terminal UI does not search by itself: {query!r} {k} {kinds}")
+
+    def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:  # noqa: ARG002
+        return self.passages.get(chunk_id)
+
+    def library(self) -> LibraryStatus:
+        if self.broken is not None:
+            raise self.broken
+        failed = sum(each.state == "failed" for each in self.files)
+        chunks = sum(each.chunk_count for each in self.files)
+        embedded = sum(each.embedded_count for each in self.files)
+        return LibraryStatus(self.roots, len(self.files), failed, chunks, embedded, "tiny-embed", "exact, 12 vectors")
+
+    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
+        return [each for each in self.files if containing in each.path][:limit]
+
+    def forget(self, root: Path) -> int:
+        self.forgotten.append(root)
+        before = len(self.files)
+        self.files = [each for each in self.files if not each.path.startswith(str(root))]
+        return before - len(self.files)
+
+    def engines(self) -> EnginesStatus:
+        placement = {
+            "chat": Placement("CPU, 2 threads", "there is no GPU, and two cores decode faster than one"),
+            "embed": Placement("CPU, 1 thread", "leaves the other core to the answer"),
+        }
+        model = "" if self.missing else "tiny-chat"
+        return EnginesStatus(model, bool(self.history), placement, self.missing)
+
+    def warm_up(self, stop: threading.Event) -> Iterator[Notice]:  # noqa: ARG002
+        yield Notice("Loading tiny-chat")
+
+    def set_theme(self, theme: str) -> None:
+        self.themes.append(theme)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def _wait_for(gate: threading.Event, stop: threading.Event) -> None:
+    """Until the gate opens or the stop signal comes; a test that forgets both fails by its time limit."""
+    while not gate.wait(0.01) and not stop.is_set():
+        pass
