@@ -19,28 +19,28 @@ from typing import Any
 
 LOGGER = logging.getLogger("homebody.native.llama")
 
-_LEVEL_CONTINUED = 5
-"""GGML_LOG_LEVEL_CONT: goes on with the line before."""
+_DEBUG, _WARN, _CONTINUED = 1, 3, 5
+"""ggml_log_level in ggml.h (NONE, DEBUG, INFO, WARN, ERROR, CONT; the binding's own table is an older one)."""
 _TRACE = logging.DEBUG - 5
-_LOGGING_LEVELS = {0: logging.DEBUG, 1: _TRACE, 2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}
-"""From ggml_log_level in ggml.h (NONE, DEBUG, INFO, WARN, ERROR; the binding's table is an older one). Each is one
-step lower than the engine thinks: what matters to the user is raised as an error by the adapter."""
+_LOGGING_LEVELS = {0: logging.DEBUG, _DEBUG: _TRACE, 2: logging.DEBUG, _WARN: logging.INFO, 4: logging.INFO}
+"""Never above INFO: the engine calls a stop that the user asked for an error. What is one is raised by the adapter,
+with the engine's last words."""
 
 _MAX_LINE_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    level: int
-    """One of `logging`'s."""
     text: str
+    complaint: bool = False
+    """The engine meant it as a warning or an error."""
 
 
 def last_words(lines: Sequence[LogLine]) -> str:
     """What the engine said last that was a warning or worse, else what it said last; for an error message."""
     if not lines:
         return "it does not say why"
-    complaints = [line for line in lines if line.level >= logging.WARNING]
+    complaints = [line for line in lines if line.complaint]
     return (complaints or lines)[-1].text[:300]
 
 
@@ -55,7 +55,7 @@ class NativeLog:
         self._logger = logger
         self._lock = threading.Lock()
         self._pieces: list[str] = []
-        self._level = logging.DEBUG
+        self._level = 0
         self._lines: deque[LogLine] = deque(maxlen=keep_lines)
         self._captures: list[list[LogLine]] = []
 
@@ -63,10 +63,10 @@ class NativeLog:
         """One call of the native callback. Never raises: an exception cannot cross native code."""
         decoded = (text or b"").decode("utf-8", "replace")
         with self._lock:
-            if native_level != _LEVEL_CONTINUED:
+            if native_level != _CONTINUED:
                 if self._pieces:
                     self._end_line()
-                self._level = _LOGGING_LEVELS.get(native_level, logging.DEBUG)
+                self._level = native_level
             for part in decoded.splitlines(keepends=True):
                 self._pieces.append(part)
                 if part.endswith("\n") or sum(map(len, self._pieces)) > _MAX_LINE_CHARS:
@@ -77,12 +77,12 @@ class NativeLog:
         self._pieces.clear()
         if not text or not text.strip("."):  # the loader's progress dots
             return
-        if self._level > _TRACE:
-            line = LogLine(self._level, text)
+        if self._level != _DEBUG:
+            line = LogLine(text, complaint=self._level >= _WARN)
             self._lines.append(line)
             for capture in self._captures:
                 capture.append(line)
-        self._logger.log(self._level, "%s", text)
+        self._logger.log(_LOGGING_LEVELS.get(self._level, logging.DEBUG), "%s", text)
 
     def recent_lines(self) -> tuple[LogLine, ...]:
         """The last complete lines, oldest first, without the engine's debugging output."""

@@ -33,7 +33,7 @@ def test_pieces_become_lines(log: NativeLog, caplog: pytest.LogCaptureFixture) -
 def test_a_new_level_ends_an_unfinished_line(log: NativeLog) -> None:
     log.write(INFO, b"half a line")
     log.write(ERROR, b"cannot allocate\n")
-    assert log.recent_lines() == (LogLine(logging.DEBUG, "half a line"), LogLine(logging.WARNING, "cannot allocate"))
+    assert log.recent_lines() == (LogLine("half a line"), LogLine("cannot allocate", complaint=True))
 
 
 def test_dots_debugging_and_nothing_are_left_out(log: NativeLog) -> None:
@@ -60,7 +60,7 @@ def test_a_capture_sees_the_lines_of_its_time(log: NativeLog) -> None:
 
 
 def test_the_last_complaint_is_quoted() -> None:
-    lines = [LogLine(logging.WARNING, "wrong magic"), LogLine(logging.DEBUG, "freeing")]
+    lines = [LogLine("wrong magic", complaint=True), LogLine("freeing")]
     assert last_words(lines) == "wrong magic"
     assert last_words(lines[1:]) == "freeing"
     assert last_words([]) == "it does not say why"
