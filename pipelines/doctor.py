@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.placement import TaskPlacement
+from pipelines import doctor_library, doctor_machine
+from pipelines.checkup import Check, Status, Subject, Terminal
 from pipelines.offline_guard import Attempt
 
 
@@ -39,7 +41,6 @@ class DoctorReport:
 def run_checks(subject: Subject) -> Iterator[Check]:
     """Every check, one after the other: a caller can show each as it comes. A few tenths of a second in all,
     more when weights are hashed for the first time."""
-    # Here, not above: these two import the values defined in this module.
     yield from doctor_machine.checks(subject)
     yield from doctor_library.checks(subject)
 
