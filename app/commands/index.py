@@ -1,0 +1,101 @@
+"""`homebody index`: bring the library up to date with files and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.console import Console, Progress, bar, dim
+from app.exit_codes import ExitCode
+from app.invocation import Invocation
+from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipelines.events import IndexEvent, IndexReport
+
+FAILURES_SHOWN = 20
+
+
+def index(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Files and folders; without any, those indexed before."),
+    ] = None,
+    reembed: Annotated[
+        bool, typer.Option("--reembed", help="Make all vectors anew, after the embedder was changed.")
+    ] = False,
+    json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Read files and folders into the library.
+
+    Files that did not change are skipped, changed ones are read again, and deleted ones leave the library. It can be
+    stopped at any moment and goes on from there. Exit status 1 means that a PATH itself could not be read; files
+    inside a folder that could not are listed.
+
+    \b
+    Examples:
+      homebody index ~/Documents ~/notes.md
+      homebody index                          bring everything up to date
+    """
+    invocation: Invocation = context.obj
+    chosen_device(invocation, device)
+    with invocation.home(write=True) as home:
+        if home.read_only_because:
+            invocation.console.complain(
+                f"cannot index: {home.read_only_because}", "wait until it is done, or close it, and do it again"
+            )
+            raise typer.Exit(ExitCode.FAILED)
+        roots = [path.expanduser().absolute() for path in paths or ()] or [Path(root) for root in home.library().roots]
+        if not roots:
+            raise WrongUsage("nothing was indexed before, so say what to read: `homebody index PATH`")
+        with invocation.stoppable() as stop:
+            report = _follow(home.index(roots, stop, reembed=reembed), invocation.console)
+    if json:
+        invocation.console.json(report.to_json())
+    else:
+        _print_report(report, invocation.console)
+    if report.stopped:
+        invocation.console.say("stopped; run it again to go on from here")
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if {each.path for each in report.failed} & {str(root) for root in roots}:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
+    from app.wording import index_progress, short_path
+    from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
+
+    progress = Progress(console.err)
+    for event in events:
+        match event:
+            case IndexProgress():
+                drawn = f"{bar(event.done, event.total)}  " if event.total else ""
+                file = f" · {short_path(event.path)}" if event.path and console.err.can_redraw else ""
+                progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
+            case Notice(text=text, hint=hint):
+                progress.clear()
+                console.say(text, hint)
+            case IndexDone(report=report):
+                progress.clear()
+                return report
+            case FileFailed():
+                pass  # the report has them all
+    raise AssertionError("indexing ended without a report")
+
+
+def _print_report(report: IndexReport, console: Console) -> None:
+    from app.wording import index_report, short_path
+
+    console.out.line(index_report(report))
+    for each in report.failed[:FAILURES_SHOWN]:
+        console.out.line("  ", short_path(each.path), dim(f"  {each.reason}"))
+        if each.hint:
+            console.out.line("    ", dim(each.hint))
+    if len(report.failed) > FAILURES_SHOWN:
+        console.out.line(dim(f"  and {len(report.failed) - FAILURES_SHOWN:,} more; `--json` lists them all"))

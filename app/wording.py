@@ -1,0 +1,116 @@
+"""Values in words: counts, sizes, durations, places. Plain text for every way of showing; imports no toolkit."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from app.terminal_text import clean_line
+from pipelines.events import IndexProgress, IndexReport
+from pipelines.turn import Locator
+
+_PHASES = {
+    "walking": ("Looking for files", "file"),
+    "reading": ("Reading", "file"),
+    "embedding": ("Embedding", "passage"),
+    "storing": ("Storing", "passage"),
+}
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """`1 passage`, `1,204 passages`."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """`812 B`, `23 kB`, `1.1 GB`: decimal, as download sizes are stated."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:.1f} {unit}" if count < 9.95 else f"{count:.0f} {unit}"
+
+
+def when(then_s: float, *, now_s: float | None = None) -> str:
+    """A moment as people say it: `just now`, `5 min ago`, `3 h ago`, `yesterday`, a date."""
+    ago_s = (time.time() if now_s is None else now_s) - then_s
+    if ago_s < 60:
+        return "just now"
+    if ago_s < 3600:
+        return f"{ago_s // 60:.0f} min ago"
+    if ago_s < 86_400:
+        return f"{ago_s // 3600:.0f} h ago"
+    if ago_s < 2 * 86_400:
+        return "yesterday"
+    return time.strftime("%Y-%m-%d", time.localtime(then_s))
+
+
+def short_path(path: str, *, folder: str = "") -> str:
+    """A path on one line: relative to `folder` inside it, otherwise with the user's folder as `~`."""
+    home = str(Path.home())
+    if folder and path.startswith(folder.rstrip(os.sep) + os.sep):
+        path = path[len(folder.rstrip(os.sep)) + 1 :]
+    elif path == home or path.startswith(home + os.sep):
+        path = "~" + path[len(home) :]
+    return clean_line(path)
+
+
+def place(path: str, locator: Locator, *, folder: str = "") -> str:
+    """Where a passage is: `notes.md:12`, which editors and terminals open, or `manual.pdf, page 3`."""
+    shown = short_path(path, folder=folder)
+    if locator.line is not None and locator.page is None:
+        return f"{shown}:{locator.line}"
+    where = clean_line(str(locator))
+    return f"{shown}, {where}" if where else shown
+
+
+def on_one_line(text: str, *, limit: int) -> str:
+    """White space collapsed, cut to `limit` characters with an ellipsis."""
+    collapsed = clean_line(" ".join(text.split()))
+    return collapsed if len(collapsed) <= limit else collapsed[: limit - 1].rstrip() + "…"
+
+
+def index_progress(event: IndexProgress) -> str:
+    """`Reading · 120 of 2,000 files · 35/s · 54 s left`."""
+    verb, noun = _PHASES[event.phase]
+    if event.total:
+        amount = f"{event.done:,} of {counted(event.total, noun)}"
+    elif event.done:
+        amount = counted(event.done, noun)
+    else:
+        return verb
+    return " · ".join([verb, amount, *rate_and_time_left(event.done, event.total, event.rate_per_s)])
+
+
+def rate_and_time_left(done: float, total: float, rate_per_s: float) -> list[str]:
+    parts = []
+    if rate_per_s >= 1:
+        parts.append(f"{rate_per_s:,.0f}/s")
+    if rate_per_s > 0 and total > done:
+        parts.append(f"{duration((total - done) / rate_per_s)} left")
+    return parts
+
+
+def index_report(report: IndexReport) -> str:
+    """`12 files read, 3 unchanged; 140 new passages in 2.1 s`."""
+    parts = [f"{counted(report.indexed, 'file')} read"]
+    if report.unchanged:
+        parts.append(f"{report.unchanged:,} unchanged")
+    if report.removed:
+        parts.append(f"{report.removed:,} removed")
+    if report.failed:
+        parts.append(f"{len(report.failed):,} not readable")
+    return f"{', '.join(parts)}; {counted(report.chunks, 'new passage')} in {duration(report.seconds)}"
