@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.errors import NoSuchConversation
 from pipelines.home import ConversationSummary, SavedTurn
@@ -167,14 +167,21 @@ class RunningTurn:
             ],
         )
 
-    def failed(
-        self, answer_text: str, passages: Sequence[Passage], *, search_query: str, model: str, reason: str
+    def broken_off(
+        self,
+        answer_text: str,
+        passages: Sequence[Passage],
+        *,
+        finish: Literal["stopped", "failed"],
+        search_query: str,
+        model: str,
+        reason: str,
     ) -> None:
         """The text so far stays; the turn is marked."""
         self._store.end_turn(
             self.turn_id,
             answer_text=answer_text,
-            finish="failed",
+            finish=finish,
             model=model,
             details={**_prompt_details(passages, search_query), "reason": reason},
         )

@@ -123,7 +123,7 @@ class ScriptedChatModel:
         steps = self._scripts.popleft()
         # One token at least is evaluated, or there would be nothing to choose the next one from.
         cached = min(_common_prefix(self._kept, prompt), len(prompt) - 1)
-        self._kept = prompt
+        self._kept = list(prompt)
         yield PromptProgress(len(prompt) - cached, len(prompt) - cached)
         decoded = 0
         finish: Finish = "stop"

@@ -1,0 +1,305 @@
+"""Answer one question: find what the files say, build the prompt, stream the model's words, check them, keep all.
+
+The question is saved before anything else happens, the answer about once a second while it streams, so that a crash
+loses at most its last second. Knows nothing of screens, of files on disk or of which engines run: it is handed a
+search, a loan of a chat model, and yields events.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from models.chat import ChatModel, GenerationOptions, PromptProgress, TextDelta, Usage
+from pipelines.answer_record import AnswerRecord
+from pipelines.conversations import PastTurn, SavedConversations
+from pipelines.errors import EXPECTED_ERRORS, EmptyQuestion, FileNotUsable
+from pipelines.events import AnswerDone, AnswerEvent, EngineLoading, Notice, PromptBuilt, Retrieved, TurnStarted
+from pipelines.excerpts import Embed, Excerpts, Split, rank_excerpts, split_long_question, take_whole
+from pipelines.foreground import Foreground
+from pipelines.grounding import check
+from pipelines.passages import Passage
+from pipelines.prompt import BuiltPrompt, PromptBuilder, PromptLimits
+from pipelines.question import Need, conversation_speaks_of, fitting, understand
+from pipelines.settings import Settings
+from pipelines.turn import Answer, Attachment, Placement, Timings, Turn
+from rag.records import Hit
+
+NOTHING_FOUND = "Your files don't say anything about this."
+"""Said by the program itself, without a model, when no passage fits the question."""
+
+CHARACTERS_PER_TOKEN = 4
+"""A rough measure of when a question is too long to be one; exact counting comes later, with the model."""
+LONG_QUESTION_SHARE = 0.25
+"""Of the context; a longer question is taken for a pasted text."""
+MIN_LONG_QUESTION_CHARACTERS = 2000
+
+SearchLibrary = Callable[[str, int], Sequence[Hit]]
+"""A query and how many passages are wanted; best first."""
+BorrowChat = Callable[[], AbstractContextManager[ChatModel]]
+"""The chat model for this caller alone until the block is left; loads it first if need be."""
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """What the model has said so far, and when it began."""
+
+    usage: Usage | None = None
+    first_word_at_s: float | None = None
+
+
+class AnswerPipeline:
+    """Answers questions. One at a time per chat model: borrowing it waits for whoever has it."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        search: SearchLibrary,
+        borrow_chat: BorrowChat,
+        conversations: SavedConversations,
+        split: Split,
+        embed: Embed | None = None,
+        foreground: Foreground | None = None,
+        chat_to_load: Callable[[], str] = lambda: "",
+        prefill_tokens_per_s: Callable[[], float] = lambda: 0.0,
+        placement: Callable[[], dict[str, Placement]] = dict,
+        library_is_empty: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`split` cuts a long attachment (`rag.chunking.Chunker.split`). `embed`, where there is an embedder, ranks
+        such passages and settles what words leave open in grounding. `chat_to_load` names the model when borrowing
+        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was. `clock` counts seconds.
+        """
+        self._settings = settings
+        self._search = search
+        self._borrow_chat = borrow_chat
+        self._conversations = conversations
+        self._split = split
+        self._embed = embed
+        self._foreground = foreground or Foreground()
+        self._chat_to_load = chat_to_load
+        self._prefill_tokens_per_s = prefill_tokens_per_s
+        self._placement = placement
+        self._library_is_empty = library_is_empty
+        self._clock = clock
+
+    def answer(self, turn: Turn, stop: threading.Event) -> Iterator[AnswerEvent]:
+        """Answer one question; see `pipelines.home.Home.answer`.
+
+        Yields TurnStarted, Retrieved, PromptBuilt, PromptProgress and TextDelta, Notices between them, and
+        AnswerDone last, also when it was stopped. Closing the iterator stops it too. A failed turn keeps the text
+        that there was and is marked. Raises EmptyQuestion, FileNotUsable, NoSuchConversation, and what the engines and
+        the library raise.
+        """
+        started_s = self._clock()
+        question = turn.question.strip()
+        if not question:
+            raise EmptyQuestion("nothing was asked", hint="type a question")
+        if turn.attachments and not any(attachment.text.strip() for attachment in turn.attachments):
+            names = ", ".join(attachment.name for attachment in turn.attachments)
+            raise FileNotUsable(f"{names}: there is no text in it", hint="give a file with text, or ask without it")
+        history: Sequence[PastTurn] = ()
+        if turn.conversation_id is not None:
+            history = self._conversations.history(turn.conversation_id)
+        record = AnswerRecord.begin(self._conversations, turn, question, clock=self._clock)
+        try:
+            yield TurnStarted(record.conversation_id, record.turn_id)
+            yield from record.notices()
+            yield from self._answer(turn, question, history, record, stop, started_s)
+        except (GeneratorExit, KeyboardInterrupt):
+            record.break_off("stopped")
+            raise
+        except EXPECTED_ERRORS as error:
+            record.break_off("failed", reason=str(error))
+            raise
+        finally:
+            record.break_off("failed", reason="an error in homebody; see the log")  # nothing when it has ended
+
+    def _answer(
+        self,
+        turn: Turn,
+        question: str,
+        history: Sequence[PastTurn],
+        record: AnswerRecord,
+        stop: threading.Event,
+        started_s: float,
+    ) -> Iterator[AnswerEvent]:
+        attachments = turn.attachments
+        if len(question) > self._long_question_characters():
+            question, pasted = split_long_question(question)
+            attachments = (*attachments, pasted)
+            yield Notice(
+                f"The question is a long text: it is searched for “{_shortened(question)}”, not read whole.",
+                "ask in one or two sentences, before or after the text",
+            )
+        need = understand(question, history)
+        hits: list[Hit] = []
+        with self._foreground.busy():
+            if turn.use_library:
+                hits, retrieved = self._retrieve(need)
+                yield retrieved
+                if not hits and not attachments and not _may_be_talked_about(need, history):
+                    yield from self._say_nothing_found(question, record, started_s)
+                    return
+            if stop.is_set():
+                yield AnswerDone(self._done(record, "", started_s, _Spoken(), (), question, finish="stopped"))
+                return
+            if model_id := self._chat_to_load():
+                yield EngineLoading(model_id, "chat")
+            asks_files = bool(attachments) or (turn.use_library and not need.is_talk)
+            with self._borrow_chat() as model:
+                builder = PromptBuilder(model, self._limits(), history, question, asks_files=asks_files)
+                prompt, notices = self._build(builder, question, attachments, hits)
+                yield from notices
+                yield PromptBuilt(
+                    len(prompt.new_passages), prompt.passages_left_out, prompt.turns_left_out, prompt.prompt_tokens
+                )
+                record.asks(prompt, search_query=need.query, model=model.model_id)
+                spoken = _Spoken()
+                yield from self._speak(model, prompt, turn, record, spoken, stop)
+                model_id = model.model_id
+            answer = self._done(record, model_id, started_s, spoken, prompt.visible_passages, question)
+        yield from record.notices()
+        yield AnswerDone(answer)
+
+    def _retrieve(self, need: Need) -> tuple[list[Hit], Retrieved]:
+        started_s = self._clock()
+        found = [] if need.is_talk else self._search(need.query, self._settings.answer.passages)
+        hits = fitting(found, need.query)
+        return hits, Retrieved(tuple(hits), self._clock() - started_s)
+
+    def _build(
+        self, builder: PromptBuilder, question: str, attachments: Sequence[Attachment], hits: Sequence[Hit]
+    ) -> tuple[BuiltPrompt, list[Notice]]:
+        notices: list[Notice] = []
+        excerpts = take_whole(attachments)
+        if not builder.fits_whole(excerpts.passages):
+            excerpts = rank_excerpts(attachments, question, split=self._split, embed=self._embed)
+        prompt = builder.build([*excerpts.passages, *map(Passage.from_hit, hits)])
+        if not excerpts.whole:
+            notices.append(self._part_read(attachments, excerpts, prompt))
+        if prompt.dropped_now:
+            notices.append(
+                Notice(
+                    f"The conversation has outgrown the model's context: its first {prompt.turns_left_out} turns are"
+                    " no longer read.",
+                    "a larger chat.context_tokens in the settings keeps more, and takes more memory",
+                )
+            )
+        return prompt, notices
+
+    def _part_read(self, attachments: Sequence[Attachment], excerpts: Excerpts, prompt: BuiltPrompt) -> Notice:
+        read = sum(1 for passage in prompt.new_passages if passage.chunk_id is None)
+        names = ", ".join(attachment.name for attachment in attachments)
+        return Notice(
+            f"{names}: {read} of {len(excerpts.passages)} passages are read, the best for the question.",
+            "a larger answer.first_word_s in the settings reads more, and takes longer",
+        )
+
+    def _speak(
+        self,
+        model: ChatModel,
+        prompt: BuiltPrompt,
+        turn: Turn,
+        record: AnswerRecord,
+        spoken: _Spoken,
+        stop: threading.Event,
+    ) -> Iterator[AnswerEvent]:
+        """The one loop over a model's events. Costs a list append and a look at the clock a token."""
+        chat = self._settings.chat
+        options = GenerationOptions(
+            max_tokens=turn.max_tokens or chat.max_tokens,
+            temperature=chat.temperature,
+            repeat_penalty=chat.repeat_penalty,
+        )
+        for event in model.stream(prompt.messages, options, stop):
+            if isinstance(event, TextDelta):
+                if spoken.first_word_at_s is None:
+                    spoken.first_word_at_s = self._clock()
+                record.add(event.text)
+                yield event
+            elif isinstance(event, PromptProgress):
+                yield event
+            else:
+                spoken.usage = event
+
+    def _say_nothing_found(self, question: str, record: AnswerRecord, started_s: float) -> Iterator[AnswerEvent]:
+        if self._library_is_empty():
+            yield Notice("No file has been indexed yet.", "run: homebody index PATH")
+        record.add(NOTHING_FOUND)
+        spoken = _Spoken(first_word_at_s=self._clock())
+        yield TextDelta(NOTHING_FOUND)
+        answer = self._done(record, "", started_s, spoken, (), question)
+        yield from record.notices()
+        yield AnswerDone(answer)
+
+    def _done(
+        self,
+        record: AnswerRecord,
+        model_id: str,
+        started_s: float,
+        spoken: _Spoken,
+        sources: Sequence[Passage],
+        question: str,
+        *,
+        finish: str = "",
+    ) -> Answer:
+        """Check the whole answer, save it, and say how long everything took."""
+        text = record.text
+        checked = check(text, sources, question=question, embed=self._embed)
+        usage = spoken.usage or Usage(0, 0, 0.0, 0, 0.0, "stopped" if finish == "stopped" else "stop")
+        ended_s = self._clock()
+        answer = Answer(
+            text=text,
+            sentences=checked.sentences,
+            citations=checked.citations,
+            grounded=checked.grounded,
+            found_nothing=checked.found_nothing,
+            model=model_id,
+            finish=usage.finish,
+            timings=Timings(
+                ttft_s=(spoken.first_word_at_s or ended_s) - started_s,
+                prompt_tokens=usage.prompt_tokens,
+                cached_tokens=usage.cached_tokens,
+                prefill_s=usage.prefill_s,
+                decode_tokens=usage.decode_tokens,
+                decode_tokens_per_s=usage.decode_tokens_per_s,
+                total_s=ended_s - started_s,
+            ),
+            placement=self._placement(),
+            conversation_id=record.conversation_id,
+            turn_id=record.turn_id,
+        )
+        record.end(answer)
+        return answer
+
+    def _limits(self) -> PromptLimits:
+        return PromptLimits(
+            passages=self._settings.answer.passages,
+            max_tokens=self._settings.chat.max_tokens,
+            first_word_s=self._settings.answer.first_word_s,
+            prefill_tokens_per_s=self._prefill_tokens_per_s(),
+        )
+
+    def _long_question_characters(self) -> int:
+        tokens = LONG_QUESTION_SHARE * self._settings.chat.context_tokens
+        if (rate := self._prefill_tokens_per_s()) > 0:
+            tokens = min(tokens, rate * self._settings.answer.first_word_s)
+        return max(MIN_LONG_QUESTION_CHARACTERS, int(tokens * CHARACTERS_PER_TOKEN))
+
+
+def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:
+    """Talk, or something that the conversation so far is about: the model may answer without new passages."""
+    return need.is_talk or (bool(history) and (need.leans_on_last or conversation_speaks_of(need.stems, history)))
+
+
+def _shortened(text: str, characters: int = 80) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
+
+
+__all__ = ["NOTHING_FOUND", "AnswerPipeline", "BorrowChat", "SearchLibrary"]
