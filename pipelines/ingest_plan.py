@@ -68,10 +68,12 @@ def make_plan(
     known = documents.known_files()
     seen: set[str] = set()
     incomplete: list[str] = []
+    troubled: set[str] = set()
     for found in walk(roots):
         if isinstance(found, WalkProblem):
             problem = FileFailed(path_text(found.path), found.reason, found.hint)
             plan.problems.append(problem)
+            troubled.add(found.path)
             if found.incomplete:
                 incomplete.append(found.path)
             yield problem
@@ -92,16 +94,14 @@ def make_plan(
             plan.still_failed.append(FileFailed(path_text(path), before.reason, before.hint))
         if len(seen) % PROGRESS_EVERY == 0:
             yield IndexProgress("walking", len(seen), 0, path_text(path))
-    plan.roots = [root for root in roots if root not in incomplete]
-    if len(seen) < len(known):
-        walked = tuple(root.rstrip(os.sep) + os.sep for root in roots)
-        unsure = tuple(path.rstrip(os.sep) + os.sep for path in incomplete)
-        plan.gone = [
-            path
-            for path in known.keys() - seen
-            if (path + os.sep).startswith(walked) and not (path + os.sep).startswith(unsure)
-        ]
-        plan.gone.sort()
+    plan.roots = [root for root in roots if root not in troubled]
+    walked = tuple(root.rstrip(os.sep) + os.sep for root in roots)
+    unsure = tuple(path.rstrip(os.sep) + os.sep for path in incomplete)
+    plan.gone = sorted(
+        path
+        for path in known.keys() - seen
+        if (path + os.sep).startswith(walked) and not (path + os.sep).startswith(unsure)
+    )
 
 
 __all__ = ["Plan", "Walk", "failure_kind", "make_plan"]
