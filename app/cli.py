@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from app.commands import ask, chats, index, models, search
+from app.commands import ask, chats, doctor, index, models, search
 from app.exit_codes import ExitCode, exit_code_of
 from app.invocation import Invocation
 from app.options import DeviceOption, chosen_device
@@ -76,6 +76,7 @@ cli.command(name="index")(index.index)
 cli.command(name="search")(search.search)
 cli.command(name="ask")(ask.ask)
 cli.add_typer(models.models)
+cli.command(name="doctor")(doctor.doctor)
 cli.add_typer(chats.chats)
 
 

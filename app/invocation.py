@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from app.console import Console
+from app.options import Device
 from pipelines.paths import HomePaths
 
 if TYPE_CHECKING:
@@ -27,19 +28,19 @@ if TYPE_CHECKING:
 class HomeOpener(Protocol):
     """`pipelines.factory.open_home`, or a test's own."""
 
-    def __call__(self, paths: HomePaths, settings: Settings, *, device: str | None, write: bool) -> Home: ...
+    def __call__(self, paths: HomePaths, settings: Settings, *, device: Device | None, write: bool) -> Home: ...
 
 
-def open_real_home(paths: HomePaths, settings: Settings, *, device: str | None, write: bool) -> Home:
+def open_real_home(paths: HomePaths, settings: Settings, *, device: Device | None, write: bool) -> Home:
     from pipelines.factory import open_home
 
     return open_home(paths, settings, device=device, write=write)
 
 
-def open_real_shelf(paths: HomePaths) -> ModelShelf:
+def open_real_shelf(paths: HomePaths, settings: Settings) -> ModelShelf:
     from pipelines.model_shelf import open_shelf
 
-    return open_shelf(paths)
+    return open_shelf(paths, settings)
 
 
 @dataclass(slots=True)
@@ -49,10 +50,10 @@ class Invocation:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     stdin: TextIO | None = None
     """None when standard input was closed."""
-    device: str | None = None
+    device: Device | None = None
     """`--device`; None leaves it to the settings."""
     opener: HomeOpener = open_real_home
-    shelf_opener: Callable[[HomePaths], ModelShelf] = open_real_shelf
+    shelf_opener: Callable[[HomePaths, Settings], ModelShelf] = open_real_shelf
     stop: threading.Event = field(default_factory=threading.Event)
     """Set by the first Ctrl-C while work is under way; commands end at the next safe point."""
 
@@ -68,7 +69,7 @@ class Invocation:
 
     def shelf(self) -> ModelShelf:
         """The weights of this machine."""
-        return self.shelf_opener(self.paths)
+        return self.shelf_opener(self.paths, self.settings())
 
     @contextmanager
     def home(self, *, write: bool, chat_model: str = "") -> Iterator[Home]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,11 +17,7 @@ class WrongUsage(typer.BadParameter):
         return self.message
 
 
-class Device(StrEnum):
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
-    NPU = "npu"
+Device = Literal["auto", "cpu", "gpu", "npu"]
 
 
 DeviceOption = Annotated[
@@ -35,4 +30,4 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 def chosen_device(invocation: Invocation, device: Device | None) -> None:
     """`--device` may stand before the command or behind it; the one behind wins."""
     if device is not None:
-        invocation.device = device.value
+        invocation.device = device

@@ -12,15 +12,15 @@ from typing import Final, get_args
 
 from models.catalog import Task
 from models.errors import WeightsDamaged, WeightsMissing
-from models.fit import ChatSpeed, Machine
-from models.hardware import Hardware, find_hardware
-from models.profile import DeviceProfile, ProfileStore
+from models.fit import Machine
 from models.sources.source import WeightsSource
 from models.weights import Weights
+from pipelines.engines import Engines
 from pipelines.models_listing import ModelListing, models_listing
 from pipelines.paths import HomePaths
 from pipelines.pull import pull
 from pipelines.pull_events import PullEvent
+from pipelines.settings import Settings
 
 TASKS: Final[tuple[Task, ...]] = get_args(Task)
 STARTER_TASKS: Final[tuple[Task, ...]] = ("chat", "embed")
@@ -80,37 +80,10 @@ class ModelShelf:
         return self.weights.remove(model_id)
 
 
-def open_shelf(paths: HomePaths) -> ModelShelf:
+def open_shelf(paths: HomePaths, settings: Settings) -> ModelShelf:
     """The weights in the data folder, judged by this machine. Looks at the hardware (half a second), writes nothing."""
-    hardware = find_hardware()
-    profile = ProfileStore(paths.profile_file, hardware.fingerprint()).current
-    return ModelShelf(Weights(paths.weights_dir), machine_for_fit(hardware, profile))
+    engines = Engines(paths, settings)
+    return ModelShelf(engines.weights, engines.machine())
 
 
-def machine_for_fit(hardware: Hardware, profile: DeviceProfile) -> Machine:
-    """What fitting is judged by: free memory, and the speed that was measured here, or else a guess."""
-    measured = [rates for rates in profile.chat.values() if rates.weights_bytes]
-    if measured:
-        # The largest says most about those that may not fit or be too slow.
-        largest = max(measured, key=lambda rates: rates.weights_bytes)
-        speed = ChatSpeed.from_measurement(
-            weights_bytes=largest.weights_bytes,
-            prefill_tokens_per_s=largest.prefill_tokens_per_s,
-            decode_tokens_per_s=largest.decode_tokens_per_s,
-        )
-    else:
-        speed = ChatSpeed.guess(
-            physical_cores=hardware.cpu.worker_cores,
-            vector_bits=_vector_bits(hardware.cpu.instruction_sets),
-            memory_bytes_per_s=profile.memory_bytes_per_s,
-        )
-    return Machine(hardware.memory.available_bytes, speed)
-
-
-def _vector_bits(instruction_sets: frozenset[str]) -> int:
-    if "avx512f" in instruction_sets:
-        return 512
-    return 256 if "avx2" in instruction_sets else 128
-
-
-__all__ = ["STARTER_TASKS", "TASKS", "ModelShelf", "Task", "Verdict", "VerifyProgress", "machine_for_fit", "open_shelf"]
+__all__ = ["STARTER_TASKS", "TASKS", "ModelShelf", "Task", "Verdict", "VerifyProgress", "open_shelf"]

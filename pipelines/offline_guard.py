@@ -156,26 +156,26 @@ class _Guard:
 
 def _stays_here(event: str, args: tuple[Any, ...]) -> bool:
     if event in _LOOK_UPS:
-        return _is_this_machine(args[0])
+        return is_this_machine(args[0])
     if event in _SOCKET_CALLS:
         sock, address = args[0], args[1]
         if address is None:  # a datagram over a connected socket: its connect was seen
             return True
         family = getattr(sock.family, "name", "")
         if family in ("AF_INET", "AF_INET6"):
-            return not isinstance(address, tuple) or not address or _is_this_machine(address[0])
+            return not isinstance(address, tuple) or not address or is_this_machine(address[0])
         return family in _LOCAL_FAMILIES
     if event in _CLIENTS:
-        return _is_this_machine(args[1])
+        return is_this_machine(args[1])
     if event in _URLS:
         from urllib.parse import urlsplit
 
         url = urlsplit(str(args[0]))
-        return url.scheme in ("file", "data") or (event == "urllib.Request" and _is_this_machine(url.hostname))
-    return _is_this_machine(args[0][0])  # socket.getnameinfo
+        return url.scheme in ("file", "data") or (event == "urllib.Request" and is_this_machine(url.hostname))
+    return is_this_machine(args[0][0])  # socket.getnameinfo
 
 
-def _is_this_machine(host: object) -> bool:
+def is_this_machine(host: object) -> bool:
     """Loopback by number or as `localhost`; None is what "no host" is called in `getaddrinfo`."""
     if host is None:
         return True
@@ -304,6 +304,7 @@ __all__ = [
     "attempts",
     "install",
     "is_installed",
+    "is_this_machine",
     "programs_started",
     "silence_telemetry",
 ]

@@ -15,6 +15,7 @@ import pytest
 from app.cli import run
 from app.console import Console
 from app.invocation import Invocation
+from app.options import Device
 from app.terminal_text import is_forbidden
 from models.errors import EngineFailed, WeightsMissing
 from models.fit import ChatSpeed, Machine
@@ -110,13 +111,13 @@ class Shell:
         self.out, self.err = out.getvalue(), err.getvalue()
         return status
 
-    def _open(self, paths: HomePaths, settings: Settings, *, device: str | None, write: bool) -> Home:
+    def _open(self, paths: HomePaths, settings: Settings, *, device: Device | None, write: bool) -> Home:
         assert paths == self.paths
         self.opened.append((settings, device, write))
         return self.home
 
-    def _open_shelf(self, paths: HomePaths) -> ModelShelf:
-        assert paths == self.paths
+    def _open_shelf(self, paths: HomePaths, settings: Settings) -> ModelShelf:
+        assert (paths, settings) == (self.paths, Settings())
         assert self.shelf is not None
         return self.shelf
 
@@ -549,12 +550,15 @@ def test_ask_batch_loads_once_saves_nothing_and_stops_for_missing_weights(shell:
 def test_ctrl_c_stops_the_answer_whole(shell: Shell) -> None:
     import signal
 
-    gate = threading.Event()
-    timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
-    shell.home.enqueue("so far", gate, " and never more")
-    timer.start()
+    class CtrlC(threading.Event):
+        """Pressed while the answer waits for it."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            signal.raise_signal(signal.SIGINT)
+            return super().wait(timeout)
+
+    shell.home.enqueue("so far", CtrlC(), " and never more")
     assert shell("ask", "x") == 130
-    timer.join()
     assert shell.out == "so far\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -735,3 +739,35 @@ def test_remove_frees_the_disk(shell: Shell, shelf: ScriptedShelf) -> None:
     assert not folder.exists()
     assert shell("models", "remove", SMOL) == 1
     assert "is not installed" in shell.err
+
+
+# --- doctor ---
+
+
+def test_doctor_says_what_to_do(shell: Shell) -> None:
+    assert shell("doctor") == 1
+    lines = shell.out.splitlines()
+    weights = next(index for index, line in enumerate(lines) if line.startswith("fail  chat weights"))
+    assert lines[weights + 1].strip() == "→ homebody models pull --for chat"
+    assert max(map(len, lines)) <= 80
+    assert not shell.paths.root.exists()
+
+
+def test_doctor_json_is_the_contract_and_the_network_job_is_done_in_another_home(shell: Shell) -> None:
+    opened: list[HomePaths] = []
+
+    def open_elsewhere(paths: HomePaths, settings: Settings, *, device: Device | None, write: bool) -> Home:
+        assert (settings, device, write) == (Settings(), "cpu", True)
+        opened.append(paths)
+        return shell.home
+
+    console = Console(out := io.StringIO(), io.StringIO(), {})
+    invocation = Invocation(shell.paths, console, environ={}, opener=open_elsewhere)
+    assert run(["doctor", "--network", "--json", "--device", "cpu"], invocation) == 1
+    document = json.loads(out.getvalue())
+    assert set(document) == {"checks", "device", "placement"}
+    assert all(set(each) == {"name", "status", "detail", "remedy"} for each in document["checks"])
+    by_name = {each["name"]: each["status"] for each in document["checks"]}
+    assert (by_name["network"], by_name["sockets"]) == ("ok", "ok")
+    assert [each.root != shell.paths.root for each in opened] == [True]
+    assert shell.home.closed == 1
