@@ -116,7 +116,7 @@ class _Pull:
     def default_for(self, task: Task) -> Iterator[PullEvent]:
         """The most preferred model that fits the machine and that a source can give."""
         ranked = self._ranked(task)
-        if (there := self._good_enough_here(ranked)) is not None:
+        if (there := self._good_enough_here(task, ranked)) is not None:
             yield from self.one_model(there)
             return
         failures: list[DownloadFailed] = []
@@ -155,16 +155,20 @@ class _Pull:
             )
         return ranked
 
-    def _good_enough_here(self, ranked: Sequence[tuple[ModelEntry, str]]) -> ModelEntry | None:
-        """An installed model that is no worse than what can be had without the hub: then nobody is asked.
+    def _good_enough_here(self, task: Task, ranked: Sequence[tuple[ModelEntry, str]]) -> ModelEntry | None:
+        """An installed model that is preferred no less than what can surely be had: then nobody is asked.
 
-        Otherwise every start of a machine without the hub would wait for it to not answer.
+        Surely is without the hub: otherwise every start of a machine without it would wait for it to not answer.
+        Preference counts here and not predicted speed, so that one slow measurement fetches no second model.
         """
-        for entry, _ in ranked:
-            if self.weights.installed(entry.id) is not None:
+        entries = [entry for entry, _ in ranked]
+        to_be_had = [entry for entry in entries if self._sources_for(entry)]
+        surely = [entry for entry in to_be_had if any(each.name != HubSource.name for each in self._sources_for(entry))]
+        mark = next(iter(surely or to_be_had), None)
+        for entry in entries:
+            no_less = mark is None or entry.default_order[task] <= mark.default_order[task]
+            if no_less and self.weights.installed(entry.id) is not None:
                 return entry
-            if any(source.name != HubSource.name for source in self._sources_for(entry)):
-                return None
         return None
 
     def _sources_for(self, entry: ModelEntry) -> list[WeightsSource]:

