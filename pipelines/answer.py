@@ -66,13 +66,15 @@ class AnswerPipeline:
         foreground: Foreground | None = None,
         chat_to_load: Callable[[], str] = lambda: "",
         prefill_tokens_per_s: Callable[[], float] = lambda: 0.0,
+        observe: Callable[[Usage], None] = lambda _usage: None,
         placement: Callable[[], dict[str, Placement]] = dict,
         library_is_empty: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`split` cuts a long attachment (`rag.chunking.Chunker.split`). `embed`, where there is an embedder, ranks
         such passages and settles what words leave open in grounding. `chat_to_load` names the model when borrowing
-        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was. `clock` counts seconds.
+        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was; `observe` is told how
+        each answer went. `clock` counts seconds.
         """
         self._settings = settings
         self._search = search
@@ -83,6 +85,7 @@ class AnswerPipeline:
         self._foreground = foreground or Foreground()
         self._chat_to_load = chat_to_load
         self._prefill_tokens_per_s = prefill_tokens_per_s
+        self._observe = observe
         self._placement = placement
         self._library_is_empty = library_is_empty
         self._clock = clock
@@ -226,6 +229,7 @@ class AnswerPipeline:
                 yield event
             else:
                 spoken.usage = event
+                self._observe(event)
 
     def _say_nothing_found(self, question: str, record: AnswerRecord, started_s: float) -> Iterator[AnswerEvent]:
         if self._library_is_empty():

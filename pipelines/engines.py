@@ -1,0 +1,401 @@
+"""The engines of this machine: which model, on which device, loaded when first needed, measured once.
+
+Joins the weights, the hardware, the profile and the placement with the engines' adapters. Knows nothing of
+documents or conversations. Engines handed in by the caller (tests) are used as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.chat import ChatModel, Usage
+from models.errors import NotEnoughMemory, WeightsMissing
+from models.fit import ChatSpeed, Machine, needed_memory_bytes
+from models.hardware import Hardware, find_hardware
+from models.placement import Fallback, ModelNeeds, Task, TaskPlacement, correct, place
+from models.profile import ProfileStore, candidate_threads, measure_chat, measure_embed
+from models.resident import Residents
+from models.weights import Weights
+from pipelines.events import Notice
+from pipelines.home import EnginesStatus
+from pipelines.models_listing import installed_default
+from pipelines.paths import HomePaths
+from pipelines.settings import DeviceChoice, Settings
+from pipelines.turn import Placement
+from rag.ports import TextEmbedder
+
+if TYPE_CHECKING:
+    from models.chat_llama import ChatLlama
+    from models.embed_text_onnx import OnnxTextEmbedder
+
+LOGGER = logging.getLogger(__name__)
+
+ENGINES_SHARE_OF_FREE_MEMORY = 0.85
+"""What engines may take together where the settings say nothing; the rest stays for the user's other programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ChatChoice:
+    """The chat model that would be used."""
+
+    model_id: str
+    path: Path
+    needed_bytes: int
+    weights_bytes: int
+
+
+class Engines:
+    """Every engine of one process. Thread-safe; nothing is loaded or looked at before it is asked for."""
+
+    def __init__(
+        self,
+        paths: HomePaths,
+        settings: Settings,
+        *,
+        device: DeviceChoice | None = None,
+        chat_model: ChatModel | None = None,
+        embedder: TextEmbedder | None = None,
+    ) -> None:
+        """`device` overrides the settings'. A `chat_model` or `embedder` given replaces the real one."""
+        self._paths = paths
+        self._settings = settings
+        self._device: DeviceChoice = device or settings.device.device
+        self._given_chat = chat_model
+        self._given_chat_lock = threading.Lock()
+        self._given_embedder = embedder
+        self._embedder: OnnxTextEmbedder | None = None
+        self._embedder_lock = threading.Lock()
+        self._chat_placement: TaskPlacement | None = None
+        self._embed_placement: TaskPlacement | None = None
+        self._chat_loaded = ""
+        self._told: set[str] = set()
+        self._closed = False
+
+    # ------------------------------------------------------------------ what there is
+
+    @cached_property
+    def weights(self) -> Weights:
+        return Weights(self._paths.weights_dir)
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """Found once a process: asks every engine for its devices, which loads the engines' libraries."""
+        return find_hardware()
+
+    @cached_property
+    def profile(self) -> ProfileStore:
+        return ProfileStore(self._paths.profile_file, self.hardware.fingerprint())
+
+    @cached_property
+    def _residents(self) -> Residents:
+        budget_mb = self._settings.device.memory_budget_mb
+        budget_bytes = budget_mb * 2**20 or int(self.hardware.memory.available_bytes * ENGINES_SHARE_OF_FREE_MEMORY)
+        return Residents(budget_bytes)
+
+    def machine(self) -> Machine:
+        """What decides whether a model fits: free memory, and measured speed where there is one."""
+        return Machine(free_memory_bytes=self.hardware.memory.available_bytes, speed=self._speed())
+
+    def _speed(self) -> ChatSpeed:
+        profile = self.profile.current
+        measured = [rates for rates in profile.chat.values() if rates.weights_bytes]
+        if measured:
+            largest = max(measured, key=lambda rates: rates.weights_bytes)
+            return ChatSpeed.from_measurement(
+                weights_bytes=largest.weights_bytes,
+                prefill_tokens_per_s=largest.prefill_tokens_per_s,
+                decode_tokens_per_s=largest.decode_tokens_per_s,
+            )
+        sets = self.hardware.cpu.instruction_sets
+        return ChatSpeed.guess(
+            physical_cores=self.hardware.cpu.worker_cores,
+            vector_bits=512 if "avx512f" in sets else 256 if "avx2" in sets else 128,
+            memory_bytes_per_s=profile.memory_bytes_per_s,
+        )
+
+    # ------------------------------------------------------------------ chat
+
+    def _choose_chat(self) -> _ChatChoice:
+        """The model of the settings, or the best installed one that fits. Raises WeightsMissing, WeightsDamaged."""
+        named = self._settings.chat.model
+        if named.endswith(".gguf"):
+            own = self.weights.open_user_gguf(Path(named).expanduser())
+            size_bytes = own.path.stat().st_size
+            kv_bytes = (own.header.kv_bytes_per_token() or 0) * self._settings.chat.context_tokens
+            return _ChatChoice(own.path.stem, own.path, size_bytes + kv_bytes + size_bytes // 10, size_bytes)
+        if named:
+            entry = self.weights.catalog.entry(named)
+        else:
+            default = installed_default(self.weights, self.machine(), "chat")
+            if default is None:
+                raise WeightsMissing("no chat model is installed", hint="run: homebody models pull --for chat")
+            entry = default
+        needed_bytes = needed_memory_bytes(entry, context_tokens=self._settings.chat.context_tokens)
+        installed = self.weights.require(entry.id)
+        return _ChatChoice(entry.id, installed.main_file, needed_bytes, entry.bytes)
+
+    @cached_property
+    def _chat_choice(self) -> _ChatChoice:
+        return self._choose_chat()
+
+    @property
+    def chat_model_id(self) -> str:
+        """Raises WeightsMissing, WeightsDamaged, UnknownModel."""
+        return self._given_chat.model_id if self._given_chat is not None else self._chat_choice.model_id
+
+    @property
+    def chat_is_loaded(self) -> bool:
+        return self._given_chat is not None or bool(self._chat_loaded)
+
+    @contextmanager
+    def chat(self) -> Iterator[ChatModel]:
+        """The chat model, for this caller alone until the block is left; loaded, and measured once, if need be.
+
+        Raises WeightsMissing, WeightsDamaged, NotEnoughMemory, EngineFailed.
+        """
+        if self._given_chat is not None:
+            with self._given_chat_lock:
+                yield self._given_chat
+            return
+        choice = self._chat_choice
+        with self._residents.use(
+            f"chat:{choice.model_id}", lambda: self._load_chat(choice), choice.needed_bytes
+        ) as chat:
+            yield chat
+
+    def _load_chat(self, choice: _ChatChoice) -> ChatLlama:
+        from models.chat_llama import ChatLlama
+        from models.llama_context import ChatLlamaOptions
+
+        placement = self._place_chat(choice)
+        free_bytes = self.hardware.memory.available_bytes
+        if not placement.llama_devices and choice.needed_bytes > free_bytes:
+            raise NotEnoughMemory(
+                f"{choice.model_id} needs {choice.needed_bytes / 1e9:.1f} GB of memory and {free_bytes / 1e9:.1f} GB "
+                "are free",
+                hint="close other programs, or choose a smaller model: homebody models fit",
+            )
+        chat = ChatLlama(
+            choice.path,
+            ChatLlamaOptions(
+                n_ctx=self._settings.chat.context_tokens,
+                n_threads=placement.threads,
+                n_threads_batch=placement.threads_batch,
+                type_k=placement.kv_type,
+                type_v=placement.kv_type,
+                n_gpu_layers=placement.gpu_layers,
+                device_names=placement.llama_devices,
+            ),
+            model_id=choice.model_id,
+            states_dir=self._paths.cache_dir / "prompts",
+        )
+        try:
+            if self.profile.needs_chat(choice.model_id):
+                self._measure_chat(chat, choice)
+        except BaseException:
+            chat.close()
+            raise
+        self._chat_placement = self._read_back(self._place_chat(choice), chat)
+        self._chat_loaded = choice.model_id
+        return chat
+
+    def _measure_chat(self, chat: ChatLlama, choice: _ChatChoice) -> None:
+        """Once per machine and model, some seconds. The user's own thread count is measured as it is."""
+        fixed = self._settings.chat.threads
+        candidates = (fixed,) if fixed else candidate_threads(self.hardware.cpu)
+        LOGGER.info("measuring %s with %s threads", choice.model_id, candidates)
+        self.profile.record_chat(choice.model_id, measure_chat(chat, candidates, weights_bytes=choice.weights_bytes))
+        placement = self._place_chat(choice)
+        chat.set_threads(placement.threads, placement.threads_batch)
+
+    def _place_chat(self, choice: _ChatChoice) -> TaskPlacement:
+        placement = place(
+            "chat",
+            self.hardware,
+            self.profile.current,
+            ModelNeeds(choice.model_id, choice.needed_bytes),
+            device=self._device,
+            wish=self._settings.device.profile,
+            threads=self._settings.chat.threads,
+        )
+        if self._settings.chat.kv_type != "auto":
+            placement = replace(placement, kv_type=self._settings.chat.kv_type)
+        return placement
+
+    @staticmethod
+    def _read_back(placement: TaskPlacement, chat: ChatLlama) -> TaskPlacement:
+        """The plan beside what the engine says: a GPU that took no layer is a fallback, and is said."""
+        if placement.llama_devices and not chat.facts.layers_offloaded:
+            return replace(
+                placement,
+                device="CPU",
+                reason="the GPU took no layer of the model",
+                fallback=Fallback(
+                    placement.device, "CPU", "the GPU took no layer of the model", "Check its driver and free memory"
+                ),
+            )
+        return placement
+
+    def prefill_tokens_per_s(self) -> float:
+        """How fast a prompt is read here: measured, or guessed from the cores before that."""
+        if self._given_chat is not None:
+            return float(getattr(self._given_chat, "prefill_tokens_per_s", 100.0))
+        choice = self._chat_choice
+        measured = self.profile.current.prefill_tokens_per_s(choice.model_id)
+        return measured or self._speed().prefill_tokens_per_s(choice.weights_bytes)
+
+    def observe(self, usage: Usage) -> None:
+        """Learn from a real answer."""
+        if self._given_chat is None:
+            self.profile.observe(
+                self._chat_choice.model_id,
+                prefill_tokens=usage.prompt_tokens - usage.cached_tokens,
+                prefill_s=usage.prefill_s,
+                decode_tokens=usage.decode_tokens,
+                decode_s=usage.decode_s,
+            )
+
+    # ------------------------------------------------------------------ embedding
+
+    def embedder(self) -> TextEmbedder:
+        """The text embedder, loaded if need be. Raises WeightsMissing, WeightsDamaged, EngineFailed."""
+        if self._given_embedder is not None:
+            return self._given_embedder
+        with self._embedder_lock:
+            if self._embedder is None:
+                self._embedder = self._load_embedder()
+            return self._embedder
+
+    def embedder_id(self) -> str:
+        """The id of the embedder that would be used; empty when none is installed."""
+        if self._given_embedder is not None:
+            return self._given_embedder.model_id
+        if self._settings.embed.model:
+            return self._settings.embed.model
+        default = installed_default(self.weights, self.machine(), "embed")
+        return default.id if default is not None else ""
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer that passages are measured with: the embedder's, without loading the embedder itself.
+
+        Where none is installed, the one that homebody carries for its default embedder.
+        """
+        if self._given_embedder is not None:
+            return self._given_embedder.tokenizer_json
+        installed = self.weights.installed(model_id) if (model_id := self.embedder_id()) else None
+        if installed is not None:
+            return installed.path("tokenizer.json").read_text(encoding="utf-8")
+        default = self.weights.catalog.defaults("embed")[0].id
+        return resources.files("models").joinpath("data", default, "tokenizer.json").read_text(encoding="utf-8")
+
+    def _load_embedder(self) -> OnnxTextEmbedder:
+        from models.embed_text_onnx import OnnxTextEmbedder
+
+        model_id = self.embedder_id()
+        if not model_id:
+            raise WeightsMissing("no text embedder is installed", hint="run: homebody models pull --for embed")
+        installed = self.weights.require(model_id)
+        entry = installed.entry
+        if entry.embedding is None:
+            raise WeightsMissing(f"{model_id} is no text embedder", hint="see: homebody models list")
+        placement = self._place_embed(model_id)
+        embedder = OnnxTextEmbedder(
+            model_id=model_id,
+            model_file=installed.main_file,
+            tokenizer_file=installed.path("tokenizer.json"),
+            sha256=entry.files[0].sha256 or "",
+            dimension=entry.embedding.dimension,
+            max_tokens=entry.embedding.max_tokens,
+            query_prefix=entry.embedding.query_prefix,
+            passage_prefix=entry.embedding.passage_prefix,
+            pooling=entry.embedding.pooling,
+            placement=placement.onnx,
+            threads=placement.threads,
+            integer=placement.arithmetic == "int8",
+            cache_dir=self._paths.cache_dir / "onnx",
+        )
+        if self.profile.needs_embed(model_id) and not self._settings.embed.threads:
+            rates = measure_embed(embedder, candidate_threads(self.hardware.cpu))
+            self.profile.record_embed(model_id, rates)
+            placement = self._place_embed(model_id)
+            embedder.set_threads(placement.threads)
+        self._embed_placement = correct(placement, embedder.report)
+        return embedder
+
+    def _place_embed(self, model_id: str) -> TaskPlacement:
+        return place(
+            "embed",
+            self.hardware,
+            self.profile.current,
+            ModelNeeds(model_id),
+            device=self._device,
+            wish=self._settings.device.profile,
+            threads=self._settings.embed.threads,
+        )
+
+    # ------------------------------------------------------------------ saying it
+
+    def task_placements(self) -> dict[Task, TaskPlacement]:
+        """Where each task would run, or runs: what was read back from an engine wins over the plan."""
+        placements: dict[Task, TaskPlacement] = {}
+        if self._given_chat is None:
+            try:
+                placements["chat"] = self._chat_placement or self._place_chat(self._chat_choice)
+            except WeightsMissing:
+                LOGGER.debug("no chat model to place")
+        if self._given_embedder is None and (model_id := self.embedder_id()):
+            placements["embed"] = self._embed_placement or self._place_embed(model_id)
+        return placements
+
+    def placements(self) -> dict[str, Placement]:
+        return {
+            task: Placement(placement.device, placement.reason) for task, placement in self.task_placements().items()
+        }
+
+    def new_notices(self) -> Iterator[Notice]:
+        """Fallbacks that the user has not been told of yet."""
+        for placement in (self._chat_placement, self._embed_placement):
+            if placement is not None and placement.fallback is not None:
+                fallback = placement.fallback
+                text = f"{placement.task} was asked to run on {fallback.asked} and runs on {fallback.running}: "
+                text += fallback.why
+                if text not in self._told:
+                    self._told.add(text)
+                    yield Notice(text, fallback.remedy)
+
+    def status(self) -> EnginesStatus:
+        missing: list[Notice] = []
+        chat_model = ""
+        try:
+            chat_model = self.chat_model_id
+        except WeightsMissing as error:
+            missing.append(Notice(str(error), error.hint))
+        if not self.embedder_id():
+            missing.append(
+                Notice(
+                    "no text embedder is installed: search is by words only", "run: homebody models pull --for embed"
+                )
+            )
+        return EnginesStatus(chat_model, self.chat_is_loaded, self.placements(), tuple(missing))
+
+    def close(self) -> None:
+        """Close what was loaded; keep what was learned. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if "_residents" in self.__dict__:
+            self._residents.close_all()
+        if "profile" in self.__dict__ and self._chat_loaded:
+            self.profile.save()
+        with self._embedder_lock:
+            if self._embedder is not None:
+                self._embedder.close()
+                self._embedder = None

@@ -1,0 +1,284 @@
+"""The composition root: the one place that names concrete classes and joins them into a Home.
+
+`open_home` costs milliseconds: it opens the library file and takes the writer's lock if it may. Engines, readers
+and chromadb are loaded when something first needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.chat import ChatModel
+from models.errors import ModelError, WeightsMissing
+from pipelines import settings_file
+from pipelines.answer import AnswerPipeline
+from pipelines.conversations import SavedConversations
+from pipelines.engines import Engines
+from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.foreground import Foreground
+from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
+from pipelines.ingest import Ingest
+from pipelines.paths import HomePaths
+from pipelines.settings import DeviceChoice, Settings
+from pipelines.turn import Turn
+from rag.chroma_store import ChromaStore
+from rag.chunking import Chunker
+from rag.conversation_store import ConversationStore
+from rag.documents import Documents
+from rag.errors import LibraryLocked
+from rag.keyword_index import KeywordIndex
+from rag.library_db import LibraryDb
+from rag.listing import count_library, list_documents, list_roots
+from rag.passages import Passages
+from rag.ports import TextEmbedder
+from rag.readers.contract import MEGABYTE, ReadLimits
+from rag.readers.registry import accepts_name, reading_identity
+from rag.reading import DocumentReader
+from rag.records import ChunkDraft, DocumentRow, Hit, Kind, ReadDocument
+from rag.search import Search
+from rag.vectors import Vectors
+from rag.walk import walk
+from rag.writer_lock import WriterLock
+
+
+def open_home(
+    paths: HomePaths,
+    settings: Settings,
+    *,
+    device: DeviceChoice | None = None,
+    write: bool = True,
+    chat_model: ChatModel | None = None,
+    embedder: TextEmbedder | None = None,
+) -> Home:
+    """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests).
+
+    With `write` the lock is taken where nobody else holds it; otherwise the Home is read-only and says why.
+    A library that does not exist yet is made, also for reading. Raises LibraryError and those below it.
+    """
+    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedder=embedder)
+    return HomeOnThisMachine(paths, settings, engines, write=write)
+
+
+class HomeOnThisMachine:
+    """Satisfies `pipelines.home.Home` with the real parts."""
+
+    def __init__(self, paths: HomePaths, settings: Settings, engines: Engines, *, write: bool) -> None:
+        self.paths = paths
+        self._settings = settings
+        self._engines = engines
+        self._closed = False
+        self._foreground = Foreground()
+        self._indexing = threading.Lock()
+        paths.create()
+        self._lock = WriterLock(paths.lock_file)
+        may_write = (write or not paths.library_file.exists()) and self._lock.acquire()
+        self.read_only_because = "" if may_write else self._why_read_only(asked_to_write=write)
+        try:
+            self._db = LibraryDb(paths.library_file, read_only=not may_write)
+            self.conversations = SavedConversations(ConversationStore(self._db))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _why_read_only(self, *, asked_to_write: bool) -> str:
+        if not asked_to_write:
+            return "opened for reading only"
+        return f"{self._lock.holder()} has this library open for writing"
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    # ------------------------------------------------------------------ parts, made when first needed
+
+    @cached_property
+    def _chroma(self) -> ChromaStore:
+        return ChromaStore(self._db, self.paths.chroma_dir)
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        return Vectors(self._db, self._chroma, exact_up_to=self._settings.library.exact_search_up_to_chunks)
+
+    @cached_property
+    def _chunker(self) -> Chunker:
+        return Chunker(self._engines.tokenizer_json(), self._settings.library.chunk_tokens)
+
+    def _split(self, document: ReadDocument) -> Sequence[ChunkDraft]:
+        return self._chunker.split(document)
+
+    @cached_property
+    def _read_limits(self) -> ReadLimits:
+        library = self._settings.library
+        return ReadLimits(
+            max_file_bytes=library.max_file_mb * MEGABYTE,
+            max_text_chars=library.max_file_mb * MEGABYTE,
+            max_pages=library.max_pages,
+            timeout_s=library.read_timeout_s,
+            memory_bytes=library.reader_memory_mb * MEGABYTE,
+        )
+
+    @cached_property
+    def _reader(self) -> DocumentReader:
+        return DocumentReader(self._read_limits)
+
+    @cached_property
+    def _ingest(self) -> Ingest:
+        return Ingest(
+            db=self._db,
+            walk=partial(walk, accepts=accepts_name, exclude=[self.paths.root]),
+            reader=self._reader,
+            reading_identity=reading_identity(self._read_limits),
+            split=self._split,
+            load_embedder=self._engines.embedder,
+            chroma=self._chroma,
+            foreground=self._foreground,
+        )
+
+    @cached_property
+    def _answering(self) -> AnswerPipeline:
+        return AnswerPipeline(
+            settings=self._settings,
+            search=lambda query, k: self._find(query, k=k)[0],
+            borrow_chat=self._engines.chat,
+            conversations=self.conversations,
+            split=self._split,
+            embed=self._embed if self._engines.embedder_id() else None,
+            foreground=self._foreground,
+            chat_to_load=lambda: "" if self._engines.chat_is_loaded else self._engines.chat_model_id,
+            prefill_tokens_per_s=self._engines.prefill_tokens_per_s,
+            observe=self._engines.observe,
+            placement=self._engines.placements,
+            library_is_empty=lambda: count_library(self._db).documents == 0,
+        )
+
+    # ------------------------------------------------------------------ asking
+
+    def answer(self, turn: Turn, stop: threading.Event) -> Iterator[AnswerEvent]:
+        for event in self._answering.answer(turn, stop):
+            yield from self._engines.new_notices()
+            yield event
+
+    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+        started_s = time.perf_counter()
+        with self._foreground.busy():
+            hits, notices = self._find(query, k=k, kinds=kinds)
+        return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
+
+    def _find(
+        self, query: str, *, k: int, kinds: frozenset[Kind] | None = None
+    ) -> tuple[list[Hit], tuple[Notice, ...]]:
+        """By words and by meaning; by words alone, and said, where there is no embedder."""
+        embedder: TextEmbedder | None = None
+        notices: list[Notice] = []
+        if not self._vectors.empty:
+            try:
+                embedder = self._engines.embedder()
+            except ModelError as error:
+                notices.append(Notice(f"{error}: found by words only", error.hint))
+        notices.extend(self._engines.new_notices())
+        search = Search(self._db, self._vectors, KeywordIndex(self._db), embedder)
+        return search.search(query, k=k, kinds=kinds), tuple(notices)
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._engines.embedder().embed_passages(texts)
+
+    # ------------------------------------------------------------------ the library
+
+    def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
+        """Raises LibraryLocked when another process writes, or when this one is indexing already."""
+        if self.read_only_because:
+            raise LibraryLocked(
+                f"the library cannot be changed now: {self.read_only_because}",
+                hint="index from there, or close it and do it again",
+            )
+        if not self._indexing.acquire(blocking=False):
+            raise LibraryLocked("indexing is under way", hint="wait for it to finish, or stop it")
+        try:
+            yield from self._ingest.run([os.fspath(root) for root in roots], stop, reembed=reembed)
+        finally:
+            self._indexing.release()
+
+    def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:
+        around = Passages(self._db).around(chunk_id, before=before, after=after)
+        if around is None:
+            return None
+        cited, chunks = around
+        ordinal = cited.chunk.ordinal
+        return PassageView(
+            path=cited.path,
+            title=cited.title,
+            kind=cited.kind,
+            before=tuple(chunk for chunk in chunks if chunk.ordinal < ordinal),
+            cited=cited.chunk,
+            after=tuple(chunk for chunk in chunks if chunk.ordinal > ordinal),
+        )
+
+    def library(self) -> LibraryStatus:
+        counts = count_library(self._db)
+        return LibraryStatus(
+            roots=list_roots(self._db),
+            documents=counts.documents,
+            failed=counts.failed,
+            chunks=counts.chunks,
+            chunks_embedded=counts.chunks_embedded,
+            embedder=self._engines.embedder_id(),
+            vector_store=self._vectors.describe(),
+        )
+
+    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
+        return list_documents(self._db, containing=containing, limit=limit)
+
+    def forget(self, root: Path) -> int:
+        if self.read_only_because:
+            raise LibraryLocked(
+                f"the library cannot be changed now: {self.read_only_because}", hint="close it and do it again"
+            )
+        return Documents(self._db).forget(root)
+
+    # ------------------------------------------------------------------ engines
+
+    def engines(self) -> EnginesStatus:
+        return self._engines.status()
+
+    def warm_up(self, stop: threading.Event) -> Iterator[Notice]:
+        """Load what the first question needs, while the user still types it. Missing weights are said, not raised."""
+        self._vectors.warm_up()
+        try:
+            if not stop.is_set():
+                self._engines.embedder()
+        except ModelError as error:
+            yield Notice(str(error), error.hint)
+        try:
+            if not stop.is_set():
+                model_id = self._engines.chat_model_id
+                yield Notice(f"loading {model_id}")
+                with self._engines.chat():
+                    pass
+        except WeightsMissing as error:
+            yield Notice(str(error), error.hint)
+        yield from self._engines.new_notices()
+
+    def set_theme(self, theme: str) -> None:
+        self._settings = settings_file.set_value(self.paths.settings_file, "look", "theme", theme)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._engines.close()
+        for part in ("_reader", "_vectors"):
+            if part in self.__dict__:
+                self.__dict__[part].close()
+        self._db.close()
+        self._lock.release()
+
+
+__all__ = ["HomeOnThisMachine", "open_home"]
