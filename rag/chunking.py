@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
+from rag.stretches import STRETCH_CHARS, cut_stretches
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 BLOCK_SEPARATOR = "\n\n"
 """Between two blocks of a document's text; start_char and end_char count in the text joined with it."""
 
-SECTION_CHARS = 32_000
-"""More is not handed to the splitter at once: its cost grows faster than the text."""
 SAMPLE_CHARS = 2_000
 FILL = 0.95
 """Aimed at this share of chunk_tokens, since tokens are not spread evenly over the text."""
@@ -160,7 +159,7 @@ def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
     chars = position = 0
     for block in blocks:
         together = chars + len(block.text) + len(BLOCK_SEPARATOR)
-        if gathered and (together > SECTION_CHARS or _place(block) != _place(gathered[0])):
+        if gathered and (together > STRETCH_CHARS or _place(block) != _place(gathered[0])):
             yield _Section(tuple(gathered), tuple(starts))
             gathered, starts, chars = [], [], 0
         gathered.append(block)
@@ -182,10 +181,12 @@ def _split(text: str, syntax: str, aim_chars: int) -> Iterator[tuple[int, str]]:
 
     capacity = (max(1, int(EARLIEST_END * aim_chars)), aim_chars)
     splitter = MarkdownSplitter(capacity) if syntax == "markdown" else TextSplitter(capacity)
-    for start in range(0, len(text), SECTION_CHARS):  # one block may be longer than a section
-        part = text[start : start + SECTION_CHARS]
-        for offset, piece in splitter.chunk_indices(part):
+    start = 0
+    # The splitter's cost grows faster than the text it is given at once.
+    for stretch in cut_stretches([text]):
+        for offset, piece in splitter.chunk_indices(stretch):
             yield start + offset, piece
+        start += len(stretch)
 
 
 def _locator_at(section: _Section, position: int) -> Locator:

@@ -17,10 +17,9 @@ from xml.parsers import expat
 from rag.errors import DamagedFile, EmptyFile, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import MEGABYTE, OpenedFile, Reading, ReadLimits
-from rag.readers.plain_text import cut_stretches
 from rag.records import Block
+from rag.stretches import cut_stretches
 
-VERSION = "docx/1"
 MAX_ENTRIES = 10_000
 MAX_RATIO = 200
 """Uncompressed to compressed size of a part, above RATIO_FREE_BYTES. Real text stays below 60."""
@@ -333,6 +332,6 @@ class _Body:
 
 
 def _stretches(text: str, path: tuple[str, ...]) -> Iterator[Block]:
-    for stretch in cut_stretches(iter([text])):
+    for stretch in cut_stretches([text]):
         if stretch.strip():
             yield Block(stretch.strip("\n"), heading_path=path)

@@ -46,7 +46,7 @@ def find_encoding(stream: BufferedReader, name: str) -> Encoding:
         if head.startswith(mark):
             return Encoding(codec)
     if (codec_without_mark := _utf16_without_mark(head)) is not None:
-        return Encoding(codec_without_mark, f"{name} is read as {codec_without_mark}, a guess: it has no mark")
+        return Encoding(codec_without_mark, f"read as {codec_without_mark}, a guess: there is no byte order mark")
     decoder = codecs.getincrementaldecoder("utf-8")()
     chunk, position = head, 0
     while True:
@@ -85,8 +85,8 @@ def _guess(stream: BufferedReader, offset: int, name: str) -> Encoding:
     decoded = sample.decode("utf-8", "replace")
     damaged, others = decoded.count("\ufffd"), sum(1 for character in decoded if character > "\x7f")
     if others - damaged > 4 * damaged:
-        return Encoding("utf-8", f"{name} has bytes that are not UTF-8; they are shown as \ufffd")
+        return Encoding("utf-8", "some bytes are not UTF-8; they are shown as \ufffd")
     best = from_bytes(sample).best()
     if best is None:
         raise DamagedFile(f"{name} is not text in any encoding known here", hint=_NOT_TEXT_HINT)
-    return Encoding(best.encoding, f"{name} is read as {best.encoding}, a guess: it is not UTF-8")
+    return Encoding(best.encoding, f"read as {best.encoding}, a guess: it is not UTF-8")

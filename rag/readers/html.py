@@ -17,10 +17,8 @@ from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import cut_stretches
 from rag.records import Block
-
-VERSION = "html/1"
+from rag.stretches import cut_stretches
 
 _SKIPPED = frozenset(
     {"script", "style", "template", "noscript", "nav", "svg", "iframe", "object", "select", "datalist"}
@@ -205,7 +203,7 @@ class _Page(HTMLParser):
     def sections(self) -> Iterator[Block]:
         for index, (path, text) in enumerate(self._sections):
             if text:
-                for stretch in cut_stretches(iter([text])):
+                for stretch in cut_stretches([text]):
                     if stretch.strip():
                         yield Block(stretch.strip("\n"), heading_path=path)
                 continue

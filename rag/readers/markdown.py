@@ -17,10 +17,10 @@ from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import cut_stretches, decoded_pieces, read_text
+from rag.readers.plain_text import decoded_pieces, read_text
 from rag.records import Block, Locator
+from rag.stretches import cut_stretches
 
-VERSION = "markdown/1"
 MAX_PARSED_BYTES = 8 << 20
 """Larger files are logs or dumps: they are read as plain text, in bounded memory."""
 
@@ -82,7 +82,7 @@ def _sections(text: str, headings: list[_Heading], first_line: int) -> Iterator[
 
 def _section(lines: list[str], start: int, end: int, path: tuple[str, ...], first_line: int) -> Iterator[Block]:
     line = first_line + start
-    for stretch in cut_stretches(iter(["\n".join(lines[start:end])])):
+    for stretch in cut_stretches(["\n".join(lines[start:end])]):
         body = stretch.lstrip("\n")
         here = line + len(stretch) - len(body)
         line += stretch.count("\n")

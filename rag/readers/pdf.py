@@ -15,21 +15,17 @@ from typing import TYPE_CHECKING
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.plain_text import cut_stretches
 from rag.records import Block, Locator
+from rag.stretches import cut_stretches
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
 
-VERSION = "pdfium/1"
 MAX_OUTLINE_ENTRIES = 5000
 MIN_PART_CHARS = 80
 """Less than this before a heading is a page number or a running title: no part of its own."""
 FULL_LINE_SHARE = 0.7
 """A line this long, measured by the longest of its page, was broken by the page's width."""
-
-_ERROR_NONE, _ERROR_PASSWORD, _ERROR_SECURITY = 0, 4, 5
-"""FPDF_ERR_SUCCESS (opened, but there is no page), _PASSWORD, _SECURITY in fpdfview.h."""
 
 _HYPHEN_AT_LINE_END = re.compile("[\x02\ufffe]\n?")
 """What pdfium puts where a word was hyphenated at a line's end."""
@@ -46,16 +42,7 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     try:
         document = PdfDocument(file.stream)
     except PdfiumError as error:
-        code = getattr(error, "err_code", None)
-        if code == _ERROR_NONE:
-            raise EmptyFile(f"{file.name} has no pages", hint="get it again from where it came") from error
-        if code in (_ERROR_PASSWORD, _ERROR_SECURITY):
-            raise EncryptedFile(
-                f"{file.name} is protected by a password", hint="save a copy without the password and index that"
-            ) from error
-        raise DamagedFile(
-            f"{file.name} is not a whole PDF", hint="get it again from where it came; it may have been cut off"
-        ) from error
+        raise _why_not_opened(file) from error
     page_count = len(document)
     if page_count > limits.max_pages:
         raise TooLarge(
@@ -66,6 +53,25 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     reading = Reading(iter(()), title)
     reading.blocks = _blocks(document, file.name, reading.notes)
     return reading
+
+
+def _why_not_opened(file: OpenedFile) -> ReadError:
+    """Ask pdfium itself: pypdfium2 gives the last error for a file without pages too, which an earlier file left."""
+    from pypdfium2 import raw
+
+    file.stream.seek(0)
+    content = file.stream.read()
+    handle = raw.FPDF_LoadMemDocument64(content, len(content), None)
+    if handle:
+        raw.FPDF_CloseDocument(handle)
+        return EmptyFile(f"{file.name} has no pages", hint="get it again from where it came")
+    if raw.FPDF_GetLastError() in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        return EncryptedFile(
+            f"{file.name} is protected by a password", hint="save a copy without the password and index that"
+        )
+    return DamagedFile(
+        f"{file.name} is not a whole PDF", hint="get it again from where it came; it may have been cut off"
+    )
 
 
 def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Block]:
@@ -85,7 +91,7 @@ def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Bloc
             without_text.append(index + 1)
             continue
         for headings, part in _parts(text, outline[index], path):
-            for stretch in cut_stretches(iter([join_broken_lines(part)])):
+            for stretch in cut_stretches([join_broken_lines(part)]):
                 if stretch.strip():
                     yield Block(stretch.strip("\n"), Locator(page=index + 1), headings)
     if len(without_text) + len(damaged) == len(document):
@@ -96,9 +102,9 @@ def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Bloc
             hint="text in pictures is not read yet (OCR comes with pictures); a copy with a text layer can be indexed",
         )
     if without_text:
-        notes.append(f"{name}: no text layer on {_pages(without_text)} (scanned?)")
+        notes.append(f"no text layer on {_pages(without_text)} (scanned?)")
     if damaged:
-        notes.append(f"{name}: {_pages(damaged)} cannot be read")
+        notes.append(f"{_pages(damaged)} cannot be read")
 
 
 def _page_text(document: PdfDocument, index: int) -> str:

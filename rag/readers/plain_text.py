@@ -1,6 +1,6 @@
 """Plain text and source code: any size in bounded memory, with line locators.
 
-A block is a stretch of up to BLOCK_CHARS characters that ends, if possible, at a blank line, or else at a
+A block is a stretch of up to STRETCH_CHARS characters that ends, if possible, at a blank line, or else at a
 line's end, or else between words (a line of a megabyte is many blocks of the same line).
 """
 
@@ -17,9 +17,8 @@ from rag.readers.clean_text import clean_text
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.encoding import find_encoding
 from rag.records import Block, Locator
+from rag.stretches import cut_stretches
 
-VERSION = "text/1"
-BLOCK_CHARS = 32_000
 READ_BYTES = 1 << 18
 
 
@@ -61,27 +60,3 @@ def decoded_pieces(stream: BufferedReader, codec: str) -> Iterator[str]:
     while raw := stream.read(READ_BYTES):
         yield decoder.decode(raw)
     yield decoder.decode(b"", final=True)
-
-
-def cut_stretches(pieces: Iterator[str]) -> Iterator[str]:
-    """Join pieces and cut them again into stretches of at most BLOCK_CHARS, at the best place there is."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        start = 0
-        while len(held) - start > BLOCK_CHARS:
-            end = _best_cut(held, start, start + BLOCK_CHARS)
-            yield held[start:end]
-            start = end
-        held = held[start:]
-    if held:
-        yield held
-
-
-def _best_cut(text: str, start: int, end: int) -> int:
-    earliest = start + (end - start) // 2
-    for separator in ("\n\n", "\n", " "):
-        found = text.rfind(separator, earliest, end)
-        if found >= 0:
-            return found + len(separator)
-    return end

@@ -8,29 +8,35 @@ from __future__ import annotations
 import importlib
 from typing import cast
 
-from rag.readers.contract import OpenedFile, Reader
+from rag.readers.contract import OpenedFile, Reader, ReadLimits
 from rag.readers.sniff import FORMAT_BY_EXTENSION, Format, accepts_name, find_format
 
-_READERS: dict[Format, tuple[str, str]] = {
-    "text": ("rag.readers.plain_text", "read_text"),
-    "code": ("rag.readers.plain_text", "read_code"),
-    "markdown": ("rag.readers.markdown", "read_markdown"),
-    "html": ("rag.readers.html", "read_html"),
-    "pdf": ("rag.readers.pdf", "read_pdf"),
-    "docx": ("rag.readers.docx", "read_docx"),
+_READERS: dict[Format, tuple[str, str, str]] = {
+    "text": ("text/1", "rag.readers.plain_text", "read_text"),
+    "code": ("text/1", "rag.readers.plain_text", "read_code"),
+    "markdown": ("markdown/1", "rag.readers.markdown", "read_markdown"),
+    "html": ("html/1", "rag.readers.html", "read_html"),
+    "pdf": ("pdfium/1", "rag.readers.pdf", "read_pdf"),
+    "docx": ("docx/1", "rag.readers.docx", "read_docx"),
 }
+"""Name and version, module and function. A version is raised when the reader would make something else of a file."""
 
 SUPPORTED_EXTENSIONS = frozenset(FORMAT_BY_EXTENSION)
 
 
 def choose_reader(file: OpenedFile) -> tuple[Reader, str]:
-    """The function that reads this file, and its name and version (`pdfium/1`).
+    """The function that reads this file, and its name and version.
 
     Raises UnsupportedFile, EncryptedFile or DamagedFile, from `find_format`.
     """
-    module_name, function_name = _READERS[find_format(file)]
-    module = importlib.import_module(module_name)
-    return cast(Reader, getattr(module, function_name)), cast(str, module.VERSION)
+    version, module_name, function_name = _READERS[find_format(file)]
+    return cast(Reader, getattr(importlib.import_module(module_name), function_name)), version
 
 
-__all__ = ["SUPPORTED_EXTENSIONS", "accepts_name", "choose_reader"]
+def reading_identity(limits: ReadLimits) -> str:
+    """Changes when a file that failed is worth another try: with a reader's version, with a limit."""
+    versions = sorted({version for version, _, _ in _READERS.values()})
+    return f"{' '.join(versions)} {limits}"
+
+
+__all__ = ["SUPPORTED_EXTENSIONS", "accepts_name", "choose_reader", "reading_identity"]

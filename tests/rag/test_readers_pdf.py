@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
+from rag.readers.contract import Reading, ReadLimits
+from rag.readers.pdf import join_broken_lines, read_pdf
+from rag.records import Locator
+from tests.rag.conftest import Opened
+from tests.rag.made_files import pdf_bytes
+
+LIMITS = ReadLimits()
+
+
+def reading_of(opened: Opened, path: Path, content: bytes, limits: ReadLimits = LIMITS) -> Reading:
+    reading = read_pdf(opened(path, content), limits)
+    reading.blocks = iter(list(reading.blocks))
+    return reading
+
+
+def test_each_page_has_its_number_and_its_words(opened: Opened, tmp_path: Path) -> None:
+    content = pdf_bytes([["The rent is 1,250."], ["The deposit is 3,750 (three months)."]], title="Lease")
+    reading = reading_of(opened, tmp_path / "a.pdf", content)
+    assert reading.title == "Lease"
+    assert [(block.locator, block.text) for block in reading.blocks] == [
+        (Locator(page=1), "The rent is 1,250."),
+        (Locator(page=2), "The deposit is 3,750 (three months)."),
+    ]
+
+
+def test_the_outline_gives_headings_where_its_words_are_on_the_page(opened: Opened, tmp_path: Path) -> None:
+    lines = ["1 Rent", "It is due on the first day of every month, by bank transfer to the landlord.", "It may rise."]
+    content = pdf_bytes(
+        [[*lines, "2 Deposit", "Three months' rent."], ["More on the deposit."]],
+        outline=[("Rent", 0), ("Not on the page", 0), ("Deposit", 0)],
+    )
+    blocks = list(reading_of(opened, tmp_path / "a.pdf", content).blocks)
+    assert [(block.heading_path, block.locator.page) for block in blocks] == [
+        (("Rent",), 1),
+        (("Deposit",), 1),
+        (("Deposit",), 2),
+    ]
+    assert blocks[1].text.startswith("2 Deposit")
+
+
+def test_lines_broken_by_the_page_are_joined_and_others_kept() -> None:
+    assert join_broken_lines(
+        "This is a paragraph whose lines were broken by the width of the\n"
+        "page, which is not where its sentences end. It has three of\n"
+        "them.\n"
+        "Short list:\n"
+        "- one\n"
+        "- two"
+    ).split("\n") == [
+        "This is a paragraph whose lines were broken by the width of the page, which is not where its sentences end."
+        " It has three of them.",
+        "Short list:",
+        "- one",
+        "- two",
+    ]
+
+
+def test_pages_without_text_are_noted(opened: Opened, tmp_path: Path) -> None:
+    reading = reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["words"], [], [], ["more"], []]))
+    assert reading.notes == ["no text layer on pages 2-3, 5 (scanned?)"]
+
+
+def test_a_scan_is_refused_with_the_reason(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match=r"a\.pdf has no text layer") as raised:
+        reading_of(opened, tmp_path / "a.pdf", pdf_bytes([[], []]))
+    assert "OCR" in raised.value.hint
+
+
+def test_an_encrypted_file_is_told_from_a_damaged_one(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(EncryptedFile, match=r"a\.pdf is protected by a password"):
+        reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["words"]], encrypted=True))
+
+
+def test_no_pages_are_empty(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(EmptyFile, match=r"a\.pdf has no pages"):
+        reading_of(opened, tmp_path / "a.pdf", pdf_bytes([]))
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_truncated_file_is_refused_or_gives_whole_pages(opened: Opened, tmp_path: Path, tenth: int) -> None:
+    pages = [[f"Page {number} says {number * 111}." for _ in range(40)] for number in range(1, 9)]
+    content = pdf_bytes(pages)
+    cut = content[: 10 + len(content) * tenth // 10]
+    try:
+        reading = reading_of(opened, tmp_path / "a.pdf", cut)
+    except (DamagedFile, EmptyFile):
+        return
+    # pdfium rebuilt the table of objects: what it found must be what the page says.
+    for block in reading.blocks:
+        assert f"Page {block.locator.page} says {(block.locator.page or 0) * 111}." in block.text
+
+
+def test_more_pages_than_the_limit_are_refused_by_name_of_the_setting(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(TooLarge) as raised:
+        reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["x"]] * 5), ReadLimits(max_pages=4))
+    assert "library.max_pages" in raised.value.hint

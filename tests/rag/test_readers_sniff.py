@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, UnsupportedFile
+from rag.readers.contract import open_regular
+from rag.readers.registry import SUPPORTED_EXTENSIONS, accepts_name, choose_reader
+from rag.readers.sniff import find_format
+from tests.rag.conftest import Opened
+from tests.rag.made_files import docx_of, paragraph, pdf_bytes
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.txt", "text"),
+        ("A.TXT", "text"),
+        ("a.md", "markdown"),
+        ("a.HTML", "html"),
+        ("a.py", "code"),
+        ("README", "text"),
+        ("odd.xyz", "text"),
+    ],
+)
+def test_text_goes_by_its_name(opened: Opened, tmp_path: Path, name: str, expected: str) -> None:
+    file = opened(tmp_path / name, "MZ and GIF8 are letters too, and BZh.\n")
+    assert find_format(file) == expected
+    assert file.stream.tell() == 0
+
+
+def test_pdf_and_docx_are_read_whatever_they_are_called(opened: Opened, tmp_path: Path) -> None:
+    assert find_format(opened(tmp_path / "a.txt", pdf_bytes([["x"]]))) == "pdf"
+    assert find_format(opened(docx_of(tmp_path / "b.zip", paragraph("x")))) == "docx"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.pdf", b"\x7fELF\x02\x01\x01" + b"\0" * 100, "ELF"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "PNG"),
+        ("a.md", b"MZ\x90\x00\x03\x00", "Windows program"),
+        ("a.txt", b"\x00\x00\x00\x18ftypheic", "HEIC"),
+        ("a.pdf", b"just words", "not a PDF"),
+        ("a.docx", b"just words", "not a Word document"),
+        ("a.txt", OLE, "old Office"),
+    ],
+)
+def test_a_name_that_lies_is_refused_saying_what_it_is(
+    opened: Opened, tmp_path: Path, name: str, content: bytes, what: str
+) -> None:
+    with pytest.raises(DamagedFile, match=what) as raised:
+        find_format(opened(tmp_path / name, content))
+    assert name in str(raised.value)
+    assert raised.value.hint
+
+
+def test_kinds_that_no_reader_takes_are_refused(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFile, match="PNG"):
+        find_format(opened(tmp_path / "a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 100))
+    with pytest.raises(UnsupportedFile, match="old format"):
+        find_format(opened(tmp_path / "a.doc", OLE))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(UnsupportedFile, match="zip"):
+        find_format(opened(tmp_path / "a.zip"))
+
+
+def test_an_encrypted_word_document_is_recognised(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(EncryptedFile, match="password"):
+        find_format(opened(tmp_path / "a.docx", OLE + "EncryptedPackage".encode("utf-16-le")))
+
+
+def test_every_supported_extension_is_accepted_and_has_a_reader(opened: Opened, tmp_path: Path) -> None:
+    assert all(accepts_name(f"x.{extension}") for extension in SUPPORTED_EXTENSIONS)
+    for name, content in (("a.txt", b"x"), ("a.py", b"x"), ("a.md", b"x"), ("a.html", b"x"), ("a.pdf", b"%PDF-1.4")):
+        reader, version = choose_reader(opened(tmp_path / name, content))
+        assert callable(reader)
+        assert "/" in version
+
+
+def test_only_regular_files_with_bytes_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(EmptyFile, match=r"empty\.txt is empty"):
+        open_regular(str(tmp_path / "empty.txt"))
+    (tmp_path / "real.txt").write_text("x")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    for name in ("missing.txt", "link.txt", "."):
+        with pytest.raises(ReadError) as raised:
+            open_regular(str(tmp_path / name))
+        assert raised.value.hint
