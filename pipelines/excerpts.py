@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 BM25_K1 = 1.2
 BM25_B = 0.75
+BLOCK_CHARACTERS = 8_000
 VECTORS_ASKED = 16
 """Passages, best by words, whose vectors are worth their time: some 0.1 s each on a small machine."""
 
@@ -70,24 +71,29 @@ def rank_excerpts(
         vectors = embed([question, *(passages[n].text for n in promising)])
         cosines = vectors[1:] @ vectors[0]
         rankings.append([promising[at] for at in np.argsort(-cosines, kind="stable")])
-    fused = reciprocal_rank_fusion(rankings)
-    order = [n for n, _ in fused] + [n for n in range(len(passages)) if n not in dict(fused)]
+    ranked = [n for n, _ in reciprocal_rank_fusion(rankings)]
+    order = dict.fromkeys((*ranked, *range(len(passages))))
     return Excerpts(tuple(passages[n] for n in order), whole=False)
 
 
 def _passages(attachment: Attachment, split: Split) -> list[Passage]:
-    text = attachment.text
-    document = ReadDocument(attachment.name, "text", (Block(text, Locator(line=1)),), "attachment")
+    document = ReadDocument(attachment.name, "text", tuple(_blocks(attachment.text)), "attachment")
     return [
-        Passage(
-            draft.text,
-            attachment.name,
-            locator=Locator(line=1 + text.count("\n", 0, draft.start_char)),
-            heading_path=draft.heading_path,
-            title=attachment.name,
-        )
-        for draft in split(document)
+        Passage(draft.text, attachment.name, locator=draft.locator, title=attachment.name) for draft in split(document)
     ]
+
+
+def _blocks(text: str) -> Iterator[Block]:
+    """Whole lines together, each block with the number of its first line. A passage's line is counted from there."""
+    lines = text.splitlines(keepends=True)
+    start = 0
+    characters = 0
+    for n, line in enumerate(lines):
+        if characters and characters + len(line) > BLOCK_CHARACTERS:
+            yield Block("".join(lines[start:n]), Locator(line=start + 1))
+            start, characters = n, 0
+        characters += len(line)
+    yield Block("".join(lines[start:]), Locator(line=start + 1))
 
 
 def _rank_by_words(passages: Sequence[Passage], stems: Sequence[str]) -> list[int]:

@@ -41,6 +41,8 @@ NEW_MESSAGE_SHARE = 0.25
 """Of the room, kept free of older turns for the new question and its passages."""
 ANSWER_SHARE = 0.5
 """An answer is never promised more of the context than this."""
+TRIED_A_PLACE = 4
+"""When a passage is too long for what is left, shorter ones further down may fit: this many are tried a place."""
 TURN_OVERHEAD_TOKENS = 12
 """Roles and ends of a question and its answer, in any template: an upper estimate."""
 
@@ -137,7 +139,7 @@ class PromptBuilder:
         new = [passage for passage in ranked if not self.is_shown(passage)]
         taken: list[Passage] = []
         tokens = 0
-        for passage in new:
+        for passage in new[: TRIED_A_PLACE * self._limits.passages]:
             cost = self.cost(passage)
             allowed = self.passage_tokens if taken else max(self.passage_tokens, self._context_tokens)
             if len(taken) < self._limits.passages and tokens + cost <= allowed:
