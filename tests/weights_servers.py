@@ -53,6 +53,13 @@ class _Quiet(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is what some tests are about."""
+
+
 class _Server(ABC):
     """Runs while it is entered; records every request."""
 
@@ -68,8 +75,7 @@ class _Server(ABC):
                 server.requests.append(f"{self.command} {self.path}{suffix}")
                 server.handle(self, with_body)
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _HttpServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @abstractmethod

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.errors import WeightsDamaged, WeightsMissing
-from models.gguf_header import MAX_ALIGNMENT, MAX_ARRAY_LENGTH, MAX_STRING_BYTES, TENSOR_TYPES, read_gguf_header
+from models.ggml_types import TENSOR_TYPES
+from models.gguf_header import MAX_ALIGNMENT, MAX_ARRAY_LENGTH, MAX_STRING_BYTES, read_gguf_header
 
 UINT32, BOOL, STRING, ARRAY, UINT64 = 4, 7, 8, 9, 10
 
