@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from rag import errors
-from rag.errors import DamagedFile, LibraryError, ReadError, TooLarge
+from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.path_text import path_text
 from rag.readers.contract import MEGABYTE, ReadLimits, open_regular
 from rag.reading_worker import FRAME_CHARS, limits_to_json, read_frame, write_frame
@@ -53,8 +53,8 @@ _ERROR_TYPES: dict[str, type[ReadError]] = {
 }
 
 
-class ReadStopped(LibraryError):
-    """The caller's stop signal came while a file was being read."""
+class ReadStopped(Exception):
+    """The caller's stop signal came while a file was being read. No error: it did what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
