@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.chat import ChatModel, Usage
+from models.contention import ContentionWatch
 from models.errors import NotEnoughMemory, WeightsMissing
 from models.fit import ChatSpeed, Machine, needed_memory_bytes
 from models.hardware import Hardware, find_hardware
@@ -208,11 +209,19 @@ class Engines:
         return chat
 
     def _measure_chat(self, chat: ChatLlama, choice: _ChatChoice) -> None:
-        """Once per machine and model, some seconds. The user's own thread count is measured as it is."""
+        """Once per machine and model, some seconds. The user's own thread count is measured as it is.
+
+        What was measured while other programs used the cores is not kept: one bad minute would decide for good.
+        """
         fixed = self._settings.chat.threads
         candidates = (fixed,) if fixed else candidate_threads(self.hardware.cpu)
         LOGGER.info("measuring %s with %s threads", choice.model_id, candidates)
-        self.profile.record_chat(choice.model_id, measure_chat(chat, candidates, weights_bytes=choice.weights_bytes))
+        watch = ContentionWatch()
+        rates = measure_chat(chat, candidates, weights_bytes=choice.weights_bytes)
+        if watch.contended(max(candidates)):
+            LOGGER.info("not kept, other programs used %.1f cores: %s", watch.others_cores(), rates)
+        else:
+            self.profile.record_chat(choice.model_id, rates)
         placement = self._place_chat(choice)
         chat.set_threads(placement.threads, placement.threads_batch)
 
@@ -323,8 +332,11 @@ class Engines:
             cache_dir=self._paths.cache_dir / "onnx",
         )
         if self.profile.needs_embed(model_id) and not self._settings.embed.threads:
-            rates = measure_embed(embedder, candidate_threads(self.hardware.cpu))
-            self.profile.record_embed(model_id, rates)
+            watch = ContentionWatch()
+            candidates = candidate_threads(self.hardware.cpu)
+            rates = measure_embed(embedder, candidates)
+            if not watch.contended(max(candidates)):
+                self.profile.record_embed(model_id, rates)
             placement = self._place_embed(model_id)
             embedder.set_threads(placement.threads)
         self._embed_placement = correct(placement, embedder.report)
