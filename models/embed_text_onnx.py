@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -124,7 +124,9 @@ class OnnxTextEmbedder:
             vectors[indices] = group
         return vectors
 
-    def iter_passages(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    def iter_passages(
+        self, texts: Sequence[str]
+    ) -> Generator[tuple[NDArray[np.intp], NDArray[np.float32]], None, None]:
         """The same group by group, the longest texts first: (indices into `texts`, their vectors).
 
         Groups of about 1,024 tokens, always the same for the same texts. With more than one thread the next

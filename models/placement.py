@@ -79,6 +79,7 @@ class TaskPlacement:
     kv_type: KvType = "f16"
     onnx: OnnxPlacement = CPU
     arithmetic: Arithmetic = "as shipped"
+    """What the CPU computes in, if it comes to that."""
     fallback: Fallback | None = None
 
     @property
@@ -240,6 +241,17 @@ def _place_embed(
     threads: int,
 ) -> TaskPlacement:
     fallback: Fallback | None = None
+    integer = bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
+    count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
+    # Threads and arithmetic belong to the CPU; a device's placement has them too, for when it falls back.
+    on_cpu = TaskPlacement(
+        task="embed",
+        device="CPU",
+        reason="",
+        threads=count,
+        threads_batch=count,
+        arithmetic="int8" if integer else "as shipped",
+    )
     why_cpu = "no GPU is listed by ONNX Runtime"
     if device == "cpu":
         why_cpu = "asked for"
@@ -248,28 +260,17 @@ def _place_embed(
     else:
         chosen = _onnx_device(hardware, device)
         if chosen is not None:
-            return TaskPlacement(
-                task="embed",
+            return replace(
+                on_cpu,
                 device=chosen.name,
                 reason="asked for" if device != "auto" else "listed by ONNX Runtime; large batches gain most there",
-                threads=1,
-                threads_batch=1,
                 onnx=OnnxPlacement(chosen.provider, chosen.device_type, chosen.engine_name),
             )
         if device != "auto":
             why_cpu, remedy = _why_no_onnx_device(hardware, device)
             fallback = Fallback(device, "CPU", why_cpu, remedy)
-    integer = bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
-    count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
-    return TaskPlacement(
-        task="embed",
-        device="CPU",
-        reason=f"{why_cpu}; {why_threads}{'; products in 8-bit integers' if integer else ''}",
-        threads=count,
-        threads_batch=count,
-        arithmetic="int8" if integer else "as shipped",
-        fallback=fallback,
-    )
+    how = "; products in 8-bit integers" if integer else ""
+    return replace(on_cpu, reason=f"{why_cpu}; {why_threads}{how}", fallback=fallback)
 
 
 def _onnx_device(hardware: Hardware, device: DeviceWish) -> OnnxDevice | None:
@@ -298,7 +299,7 @@ def _why_no_onnx_device(hardware: Hardware, device: DeviceWish) -> tuple[str, st
         "apple": "onnxruntime-ep-mlx",
         "qualcomm": "onnxruntime-qnn",
     }.get(_vendor(hardware), "onnxruntime-ep-webgpu" if device == "gpu" else "")
-    remedy = f"If there is one, install its plug-in: pip install {package}" if package else ""
+    remedy = f"If there is one, install its plug-in: pip install {package}" if package else "Take --device auto"
     return f"ONNX Runtime lists no {name}", remedy
 
 

@@ -198,9 +198,11 @@ def candidate_threads(cpu: Cpu) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
-def measure_memory(*, copies: int = 4, clock: Callable[[], float] = time.perf_counter) -> float:
+def measure_memory(
+    *, copies: int = 4, copy_bytes: int = _COPY_BYTES, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Bytes a second that one core reads and writes when it copies: the bound of decoding. About 0.2 s."""
-    source = np.ones(_COPY_BYTES // 8, np.int64)
+    source = np.ones(copy_bytes // 8, np.int64)
     target = np.empty_like(source)
     np.copyto(target, source)  # the first touch of a page costs more than the copy
     best_s = float("inf")

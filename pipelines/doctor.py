@@ -81,7 +81,7 @@ def _placement_json(placement: TaskPlacement) -> dict[str, Any]:
     }
     if placement.task == "chat":
         values |= {"threads_batch": placement.threads_batch, "kv_type": placement.kv_type}
-    else:
+    elif placement.device == "CPU":
         values |= {"arithmetic": placement.arithmetic}
     if placement.fallback is not None:
         fallback = placement.fallback
