@@ -25,6 +25,21 @@ _MARKS = (
 )
 _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 MAX_CONTROL_SHARE = 0.02
+
+_WHATWG_CODECS = (
+    "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874 iso8859_2 iso8859_7 iso8859_15 koi8_r"
+    " koi8_u mac_roman cp866 shift_jis euc_jp iso2022_jp gb18030 big5 euc_kr"
+)
+LEGACY_CODECS = tuple(_WHATWG_CODECS.split())
+"""Those of the WHATWG Encoding Standard, as far as they are in use: a guess among all that Python knows finds
+code pages of the 1980s in a short text."""
+
+MAX_WESTERN_SHARE = 0.2
+_NOT_WESTERN = re.compile(
+    rb"[^\x00-\x7f\x80\x82\x84\x85\x8a\x8c\x8e\x91-\x97\x99\x9a\x9c\x9e-\xa1\xa3\xa7\xa9\xab\xae\xb0\xb4\xb7\xbb"
+    rb"\xbf-\xd6\xd8-\xf6\xf8-\xff]"
+)
+"""Bytes that cp1252 has and that western texts do not: a text with few high bytes and none of these is cp1252."""
 _NOT_TEXT_HINT = "leave it out with a line in .homebodyignore, or convert it to UTF-8 text"
 
 
@@ -86,7 +101,10 @@ def _guess(stream: BufferedReader, offset: int, name: str) -> Encoding:
     damaged, others = decoded.count("\ufffd"), sum(1 for character in decoded if character > "\x7f")
     if others - damaged > 4 * damaged:
         return Encoding("utf-8", "some bytes are not UTF-8; they are shown as \ufffd")
-    best = from_bytes(sample).best()
+    high = sum(1 for byte in sample if byte > 0x7F)
+    if high < MAX_WESTERN_SHARE * len(sample) and not _NOT_WESTERN.search(sample):
+        return Encoding("cp1252", "read as cp1252, a guess: it is not UTF-8")
+    best = from_bytes(sample, cp_isolation=list(LEGACY_CODECS)).best()
     if best is None:
         raise DamagedFile(f"{name} is not text in any encoding known here", hint=_NOT_TEXT_HINT)
     return Encoding(best.encoding, f"read as {best.encoding}, a guess: it is not UTF-8")

@@ -46,6 +46,23 @@ def test_another_encoding_is_guessed_and_said(opened: Opened, tmp_path: Path) ->
     assert "guess" in reading.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("codec", "words"),
+    [
+        ("cp1252", "The lease costs 50 € a month, says the café."),
+        ("cp1250", "Zażółć gęślą jaźń, proszę państwa, to jest zwykły tekst po polsku. " * 3),
+        ("cp1251", "Это обычный русский текст в старой кодировке. " * 3),
+        ("koi8-r", "Это обычный русский текст в старой кодировке. " * 3),
+        ("shift_jis", "日本語のテキストです。これは古い符号化です。" * 3),
+        ("gb18030", "这是一个简体中文的例子,今天天气很好。" * 3),
+    ],
+)
+def test_the_encodings_of_before_unicode_are_guessed_right(
+    opened: Opened, tmp_path: Path, codec: str, words: str
+) -> None:
+    assert text_of(opened, tmp_path / "a.txt", words.encode(codec)) == words.strip()
+
+
 def test_a_wrong_byte_far_into_the_file_is_found(opened: Opened, tmp_path: Path) -> None:
     content = b"plain words here\n" * 100_000 + "Straße und Größe, für möglich\n".encode("cp1252") * 50
     assert "Straße und Größe" in text_of(opened, tmp_path / "a.txt", content)
