@@ -94,7 +94,7 @@ class Claim:
     def __init__(self, text: str, quantities: Sequence[Quantity], index: SourceIndex, question: Question) -> None:
         self.text = text
         self.question = question
-        inside = [(q.start, q.end) for q in quantities]
+        inside = [(q.start, max(q.end, q.reach)) for q in quantities]
         words = [
             meaning(word[0])
             for word in WORD.finditer(text)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from pipelines.claims import Claim, Question
 from pipelines.names import find_names
+from pipelines.quantities import MONTHS, WEEKDAYS
 from pipelines.quotes import Quote, is_inside
 from pipelines.source_index import Clause, SourceIndex, SourceSentence, clauses_of, meaning
-from pipelines.words import WORD, fold, word_set
+from pipelines.words import WORD, carries_meaning, fold, word_set
 
 DENIAL_OVERLAP = 0.6
 """A clause speaks for or against one of the answer when it shares at least this much of its words."""
@@ -39,40 +40,57 @@ def is_contradicted(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -
     for contrast in _CONTRASTS:
         if len(contrast & mine) == 1 and len(contrast & theirs) == 1 and contrast & mine != contrast & theirs:
             return True
-    said = [clause for sentence in cited for clause in sentence.clauses]
-    if any(_denied(clause, said) for clause in clauses_of(claim.text) if len(clause.stems) >= 2):
+    clauses = [clause for clause in clauses_of(claim.text) if len(clause.stems) >= 2]
+    if any(_denied(clause, cited) for clause in clauses):
         return True
     return _says_it_of_another(claim, index)
 
 
-def _denied(claim: Clause, said: Sequence[Clause]) -> bool:
-    """The clauses that say the same most fully say it with the other sign."""
-    overlaps = [(len(claim.stems & clause.stems) / len(claim.stems), clause) for clause in said]
-    best = max((overlap for overlap, _ in overlaps), default=0.0)
+def _denied(claim: Clause, cited: Sequence[SourceSentence]) -> bool:
+    """The clauses that say the same most fully say it with the other sign, or say of the rest that it is not so."""
+    overlaps = [(len(claim.stems & each.stems) / len(claim.stems), each, s) for s in cited for each in s.clauses]
+    best = max((overlap for overlap, _, _ in overlaps), default=0.0)
     if best < DENIAL_OVERLAP:
         return False
-    return all(clause.negated != claim.negated for overlap, clause in overlaps if overlap >= best - 1e-9)
+    nearest = [(each, s) for overlap, each, s in overlaps if overlap >= best - 1e-9]
+    return all(each.negated != claim.negated or _excludes_rest(claim, each, s) for each, s in nearest)
+
+
+def _excludes_rest(claim: Clause, nearest: Clause, sentence: SourceSentence) -> bool:
+    """`kept on the server` where the source says `kept in the safe, not on the server`."""
+    rest = claim.stems - nearest.stems
+    return bool(rest) and any(other.negated != claim.negated and rest <= other.stems for other in sentence.clauses)
 
 
 def _says_it_of_another(claim: Claim, index: SourceIndex) -> bool:
     """`Tomas objected because the hall is booked` where the source says that of Jens."""
-    names = find_names(claim.text)
-    if not names:
-        return False
-    mine = {meaning(word) for name in names for word in name.words}
+    mine = frozenset().union(*_bearers(claim.text))
     deed = claim.stems - mine - claim.question.stems
-    if len(deed) < 2:
+    if not mine or len(deed) < 2:
         return False
     most = max((len(deed & s.stems) for s in index.sentences), default=0)
     if most < DENIAL_OVERLAP * len(deed):
         return False
     told = [s for s in index.sentences if len(deed & s.stems) == most]
-    return all(not mine & s.anchors and _names_somebody(s, index, deed) for s in told)
+    return all(not mine <= s.anchors and _names_another(s, index, claim) for s in told)
 
 
-def _names_somebody(sentence: SourceSentence, index: SourceIndex, deed: frozenset[str]) -> bool:
+def _names_another(sentence: SourceSentence, index: SourceIndex, claim: Claim) -> bool:
+    """The sentence names somebody of whom the claim says nothing."""
     text = index.sources[sentence.passage].text[sentence.start : sentence.end]
-    return any({meaning(word) for word in name.words}.isdisjoint(deed) for name in find_names(text))
+    return any(bearer.isdisjoint(claim.stems) for bearer in _bearers(text))
+
+
+def _bearers(text: str) -> list[frozenset[str]]:
+    """The names in a text that somebody or something bears; months, weekdays and single letters are none."""
+    return [
+        bearer
+        for name in find_names(text)
+        if (bearer := frozenset(meaning(word) for word in name.words if carries_meaning(word) and word not in _TIMES))
+    ]
+
+
+_TIMES = frozenset((*MONTHS, *WEEKDAYS))
 
 
 def source_of_yes_or_no(*, yes: bool, question: Question, index: SourceIndex) -> SourceSentence | None:

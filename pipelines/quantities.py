@@ -35,6 +35,8 @@ class Quantity:
     """For a date; two when `03/04/2024` may be either."""
     minutes: frozenset[int] = frozenset()
     """For a time: minutes after midnight; two when `2:30` may be morning or afternoon."""
+    reach: int = 0
+    """Where the unit after it ends; `end` when there is none."""
 
     def says_same(self, source: Quantity) -> bool:
         """Whether a source that contains `source` contains this too. What a source leaves open is not contradicted
@@ -98,7 +100,7 @@ def _read(match: re.Match[str], text: str) -> Quantity | None:
         return _date(whole, start, end, [_textual_day(whole)])
     if kind == "time":
         return _time(whole, start)
-    if kind == "code":
+    if kind in ("code", "measured"):
         if measured := _GLUED.fullmatch(whole):
             return _number(measured[1], whole, start, end, unit=_UNITS.get(_unit_key(measured[2]), ""))
         whole = whole.rstrip("-./_")
@@ -164,6 +166,8 @@ def _date(whole: str, start: int, end: int, readings: Sequence[Day]) -> Quantity
 
 
 def _time(whole: str, start: int) -> Quantity | None:
+    if whole.endswith("m.") and whole.count(".") == 1:
+        whole = whole[:-1]  # the sentence's full stop
     hour, minute = (int(part) for part in [*re.findall(r"\d+", whole), "0"][:2])
     half = re.search(r"([ap])\.?\s?m\b", whole, re.IGNORECASE)
     if hour > 24 or minute > 59:
@@ -246,23 +250,27 @@ def _numeral(whole: str, start: int, text: str) -> Quantity | None:
     end = start + len(whole)
     if digits[0].count(".") > 1 and not re.fullmatch(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?", digits[0]):
         return Quantity("code", whole, start, end)  # a version, a network address, a section
+    if digits[0].count(",") > 1 and not re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits[0]):
+        return Quantity("code", whole, start, end)  # a list without spaces
     if re.search(r"(?:st|nd|rd|th)$", whole):
         return _number(digits[0], whole, start, end, unit="")
-    unit = ""
+    unit, reach = "", 0
     if before := _CURRENCY_BEFORE.search(text, max(0, start - 5), start):
         unit = _UNITS[fold(before[1])]
     scale = 1
     if magnitude := _MAGNITUDE_AFTER.match(text, end):
         scale = _MAGNITUDES[magnitude[1].lower()]
         end = magnitude.end()
-    if not unit and (after := _UNIT_AFTER.match(text, end)):
-        unit = _UNITS.get(_unit_key(after[1]), "")
-    return _number(digits[0], text[start:end], start, end, unit=unit, scale=scale)
+    if not unit and (after := _UNIT_AFTER.match(text, end)) and (unit := _UNITS.get(_unit_key(after[1]), "")):
+        reach = after.end()
+    return _number(digits[0], text[start:end], start, end, unit=unit, scale=scale, reach=reach)
 
 
-def _number(digits: str, whole: str, start: int, end: int, *, unit: str, scale: int = 1) -> Quantity | None:
+def _number(
+    digits: str, whole: str, start: int, end: int, *, unit: str, scale: int = 1, reach: int = 0
+) -> Quantity | None:
     values = frozenset(value * scale for value in _readings(digits))
-    return Quantity("number", whole, start, end, values=values, unit=unit) if values else None
+    return Quantity("number", whole, start, end, values=values, unit=unit, reach=reach or end) if values else None
 
 
 def _readings(digits: str) -> Iterator[Decimal]:
@@ -319,10 +327,10 @@ def _spelled(whole: str, start: int, text: str) -> Quantity | None:
     end = start + len(whole)
     if words == ["one"]:
         return None  # nearly always a pronoun
-    unit = ""
-    if after := _UNIT_AFTER.match(text, end):
-        unit = _UNITS.get(_unit_key(after[1]), "")
-    return Quantity("number", whole, start, end, values=frozenset({Decimal(total + current)}), unit=unit)
+    unit, reach = "", end
+    if (after := _UNIT_AFTER.match(text, end)) and (unit := _UNITS.get(_unit_key(after[1]), "")):
+        reach = after.end()
+    return Quantity("number", whole, start, end, values=frozenset({Decimal(total + current)}), unit=unit, reach=reach)
 
 
 _SPELLED_WORD = "(?:" + "|".join([*_SMALL, *_TENS, *_ORDINALS]) + ")"
@@ -334,19 +342,26 @@ _SPELLED_ONLY = re.compile(rf"(?P<spelled>{_SPELLED})", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _GLUED = re.compile(r"(\d+(?:[.,]\d+)?)([^\W\d_]{1,4})")
 
+# Two branches, by what they begin with: most places in a text then fail at the first look. No repeated group may match
+# one text in two ways, or a long word would take for ever.
 _ANY = re.compile(
     rf"""
-    (?P<web>\b(?:https?://|www\.)\S+|\b[\w.+-]+@[\w-]+\.[\w.-]+)
-    |(?P<iso>\b\d{{4}}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b)
-    |(?P<numeric>(?<![\d.,])\d{{1,2}}(?P<between>[./-])\d{{1,2}}(?P=between)(?:\d{{4}}|\d{{2}})\b(?![.,]\d))
-    |(?P<daymonth>\b\d{{1,2}}(?:st|nd|rd|th|\.)?[ ](?:of[ ])?{_MONTH}\b\.?(?:,?[ ]\d{{4}}\b)?)
-    |(?P<monthday>\b{_MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?\b(?![.,:]\d)(?:,?[ ]\d{{4}}\b)?)
-    |(?P<monthyear>\b{_MONTH}\.?,?[ ]\d{{4}}\b)
-    |(?P<time>(?<![\d:])\d{{1,2}}:\d{{2}}(?![\d:])(?:\s?[ap]\.?m\b\.?)?|\b\d{{1,2}}(?:\.\d{{2}})?\s?[ap]\.?m\b\.?)
-    |(?P<ordinal>\b\d+(?:st|nd|rd|th)\b)
-    |(?P<code>\b(?:[^\W\d_]+[-./_]?)+\d[\w]*(?:[-./_]\w+)*|\b\d+(?:[.,]\d+)?[^\W\d_][\w]*(?:[-/_]\w+)*)
-    |(?P<spelled>{_SPELLED})
-    |(?P<numeral>(?<![\w])\d{{1,3}}(?:[ \u00a0\u202f'\u2019]\d{{3}})+(?:[.,]\d+)?(?![\w])|\d+(?:[.,]\d+)*)
+    (?=\d)(?:
+        (?P<iso>(?<!\w)\d{{4}}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b)
+        |(?P<numeric>(?<![\w.,])\d{{1,2}}(?P<between>[./-])\d{{1,2}}(?P=between)(?:\d{{4}}|\d{{2}})\b(?![.,]\d))
+        |(?P<daymonth>(?<!\w)\d{{1,2}}(?:st|nd|rd|th|\.)?[ ](?:of[ ])?{_MONTH}\b\.?(?:,?[ ]\d{{4}}\b)?)
+        |(?P<time>(?<![\w:])(?:\d{{1,2}}:\d{{2}}(?![\d:])(?:\s?[ap]\.?m\b\.?)?|\d{{1,2}}(?:\.\d{{2}})?\s?[ap]\.?m\b\.?))
+        |(?P<ordinal>(?<!\w)\d+(?:st|nd|rd|th)\b)
+        |(?P<measured>(?<!\w)\d+(?:[.,]\d+)?[^\W\d_]\w*(?:[-/_]\w+)*)
+        |(?P<numeral>(?<!\w)\d{{1,3}}(?:[ \u00a0\u202f'\u2019]\d{{3}})+(?:[.,]\d+)?(?!\w)|\d+(?:[.,]\d+)*)
+    )
+    |\b(?=[^\W\d_])(?:
+        (?P<web>https?://\S+|www\.\S+|[\w.+-]{{1,64}}@[\w-]{{1,64}}\.[\w.-]+)
+        |(?P<monthday>{_MONTH}\.?[ ]\d{{1,2}}(?:st|nd|rd|th)?\b(?![.,:]\d)(?:,?[ ]\d{{4}}\b)?)
+        |(?P<monthyear>{_MONTH}\.?,?[ ]\d{{4}}\b)
+        |(?P<code>[^\W\d_]+(?:[-./_][^\W\d_]+){{0,8}}[-./_]?\d\w*(?:[-./_]\w+)*)
+        |(?P<spelled>{_SPELLED})
+    )
     """,
     re.IGNORECASE | re.VERBOSE,
 )

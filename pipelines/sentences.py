@@ -30,8 +30,8 @@ _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+")
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+•‣◦]|\(?\d{1,3}[.)]|[a-zA-Z][.)])[ \t]+")
 _QUOTE_MARK = re.compile(r"[ \t]*(?:>[ \t]?)+")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
-_RULE = re.compile(r"[ \t]*(?:[-*_=][ \t]*){3,}$")
+_TABLE_RULE = re.compile(r"\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)*\|?$")
+_RULE = re.compile(r"(?:[-*_=][ \t]*){3,}$")
 _END = re.compile(r"(?:[.!?…]+[\"')\]*_»“”’]*(?:\s?\[\d+\])*(?=\s|$)|[。！？]+)")  # noqa: RUF001 - full-width marks
 _LAST_WORD = re.compile(r"[\w.&-]*\.$")
 _BARE_NUMBER = re.compile(r"\d{1,2}\.$")
@@ -88,14 +88,18 @@ def _special(
     line: str, text: str, lines: list[tuple[int, int]], following: int
 ) -> Literal["", "skip", "heading", "header row", "row"]:
     """What a line is that stands for itself; empty for a line of prose or of a list."""
-    if (_TABLE_RULE.match(line) and "|" in line) or _RULE.match(line):
+    if _is_table_rule(line) or _RULE.match(line.strip()):
         return "skip"
     if _HEADING.match(line):
         return "heading"
     if line.lstrip().startswith("|") or line.count("|") >= 2:
         next_line = text[slice(*lines[following])].rstrip() if following < len(lines) else ""
-        return "header row" if _TABLE_RULE.match(next_line) and "|" in next_line else "row"
+        return "header row" if _is_table_rule(next_line) else "row"
     return ""
+
+
+def _is_table_rule(line: str) -> bool:
+    return "|" in line and _TABLE_RULE.match(line.strip()) is not None
 
 
 def _begins_block(line: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 
 from pipelines.names import Name, find_names
 from pipelines.passages import Passage
@@ -129,9 +130,16 @@ class SourceIndex:
         self.document_frequency = Counter(each for sentence in self.sentences for each in sentence.stems)
         self._context_quantities = [tuple(find_quantities(context)) for context in self.contexts]
         texts = [*(source.text for source in sources), *self.contexts]
-        self._words = {word for text in texts for word in map(fold, WORD.findall(text))}
+        self._words: set[str] = set()
+        self._uncapitalised: set[str] = set()
+        self._neighbours: set[tuple[str, str]] = set()
+        for written in map(WORD.findall, texts):
+            self._uncapitalised.update(word for word in written if not word[0].isupper())
+            folded = [fold(word).removesuffix("'s") for word in written]
+            self._words.update(folded)
+            self._neighbours.update(pairwise(folded))
+            self._neighbours.update(zip(folded, folded[2:], strict=False))  # one word may stand between
         self.vocabulary = {meaning(word) for word in self._words}
-        self._words |= {word.removesuffix("'s") for word in self._words}
         self._holding: dict[Quantity, list[SourceSentence]] = {}
         self._raw = fold("\n".join(texts))
 
@@ -164,7 +172,7 @@ class SourceIndex:
 
     def sentences_with(self, quantity: Quantity) -> list[SourceSentence]:
         """Those that contain it, in whatever way it is written."""
-        alike = replace(quantity, start=0, end=0)
+        alike = replace(quantity, start=0, end=0, reach=0)
         if alike not in self._holding:
             self._holding[alike] = self._find_sentences_with(quantity)
         return self._holding[alike]
@@ -210,17 +218,21 @@ class SourceIndex:
         return pattern is not None and bool(pattern.search(self._raw))
 
     def has_name(self, name: Name) -> bool:
-        """All its words are in the sources, and, if they are names there too, somewhere in one sentence."""
-        if not all(self._has_name_word(word) for word in name.words):
+        """All its words are in the sources; several that are written as names there too stand side by side."""
+        words = [word for word in name.words if word not in _TITLES] or list(name.words)
+        if not all(self._has_name_word(word) for word in words):
             return False
-        if len(name.words) == 1:
+        if len(words) == 1 or any(self._is_ordinary(word) for word in words):
             return True
-        together = (s.words for s in self.sentences)
-        if any(all(_among(word, words) for word in name.words) for words in together):
-            return True
-        return any(
-            all(_among(word, frozenset(map(fold, WORD.findall(c)))) for word in name.words) for c in self.contexts
-        )
+        return all(self._stand_together(one, other) for one, other in pairwise(words))
+
+    def _is_ordinary(self, word: str) -> bool:
+        """The sources write it without a capital, or only in another form."""
+        return word in self._uncapitalised or word not in self._words
+
+    def _stand_together(self, one: str, other: str) -> bool:
+        """`Ruth Okafor` also as `Okafor, Ruth` or `Ruth E. Okafor`."""
+        return (one, other) in self._neighbours or (other, one) in self._neighbours
 
     def _has_name_word(self, word: str) -> bool:
         if word in self._words or _among(word, self._words) or meaning(word) in self.vocabulary:
@@ -241,6 +253,7 @@ class SourceIndex:
         return {"".join(word[0] for word in name.words) for source in self.sources for name in find_names(source.text)}
 
 
+_TITLES = word_set("mr mrs ms miss dr prof herr frau sir madam doctor professor")
 _NAME_ENDINGS = ("s", "n", "an", "ian", "ish", "ese", "y", "es", "er", "ns")
 
 

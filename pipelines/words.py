@@ -63,15 +63,15 @@ wouldn't shouldn't couldn't can't hasn't haven't hadn't mustn't needn't
 """)
 
 FUNCTION_WORDS = NEGATIONS | word_set("""
-a about above after again all also am an and any anyone anything are as at be because been before being below between
-both but by can could did do does doing done down during each either else ever every few for from further get gets
-getting give given go goes going got had has have having he her here hers herself him himself his how however i i'd
-i'll i'm i've if in into is it it'd it'll it's its itself just kind let let's like many may maybe me might mine more
-most much must my myself need of off on once one only onto or other our ours ourselves out over own per perhaps please
-quite rather really say says said see shall she she's should show so some someone something still such tell than that
-that's the their theirs them themselves then there there's these they they're thing things this those through to too
-under until up upon us very via want was we we're well were what what's when where where's whether which while who
-who's whom whose why will with within would yes yet you you'd you'll you're you've your yours yourself
+a about above after again against all also am an and any anyone anything are as at be because been before being below
+between both but by can could did do does doing done down during each either else ever every few for from further get
+gets getting give given go goes going got had has have having he her here hers herself him himself his how however i
+i'd i'll i'm i've if in into is it it'd it'll it's its itself just kind let let's like many may maybe me might mine
+more most much must my myself need of off on once one only onto or other our ours ourselves out over own per perhaps
+please quite rather really say says said see shall she she's should show so some someone something still such tell
+than that that's the their theirs them themselves then there there's these they they're thing things this those
+through to too under until up upon us very via want was we we're well were what what's when where where's whether
+which while who who's whom whose why will with within would yes yet you you'd you'll you're you've your yours yourself
 """)
 
 
