@@ -6,6 +6,7 @@ arguments the command line takes over. Before either the process is made to stay
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ homebody: there is no terminal here to open its screens on
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run homebody; returns the exit status (`app.exit_codes`)."""
+    _occupy_closed_descriptors()
     try:
         from pipelines import offline_guard
 
@@ -59,14 +61,25 @@ def open_home() -> Home:
 
     Raises EXPECTED_ERRORS.
     """
-    from pipelines.factory import open_home
-
     from pipelines import log_file, settings_file
+    from pipelines.factory import open_home
     from pipelines.paths import HomePaths
 
     paths = HomePaths.from_environment()
     log_file.start(paths)
     return open_home(paths, settings_file.load(paths.settings_file))
+
+
+def _occupy_closed_descriptors() -> None:
+    """No file opened later may get the number of a standard stream that was closed before the start.
+
+    Whatever is printed there would be written into that file: into the library, if bad luck will have it.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _is_terminal(stream: object) -> bool:

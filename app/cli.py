@@ -6,6 +6,7 @@ imported before a command runs: `homebody --help` must be there at once.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -20,6 +21,8 @@ from app.exit_codes import ExitCode, exit_code_of
 from app.invocation import Invocation
 from app.options import DeviceOption, chosen_device
 from pipelines.errors import EXPECTED_ERRORS
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _log = logging.getLogger(__name__)
 
@@ -92,12 +95,16 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
         console.err.erase_line()
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _forget_closed_pipe()
+        _give_up_output()
         return ExitCode.PIPE_CLOSED
     except EXPECTED_ERRORS as error:
         console.complain(str(error) or type(error).__name__, getattr(error, "hint", ""))
         return exit_code_of(error)
     except Exception as error:  # the outermost frame: anything else is a bug of ours
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            console.complain(f"cannot write: {error.strerror}", "free some space, then do it again")
+            _give_up_output()
+            return ExitCode.FAILED
         _log.exception("unexpected error")
         console.complain(
             f"unexpected {type(error).__name__}: {error}",
@@ -131,13 +138,13 @@ def _explain_usage(error: typer.TyperException, invocation: Invocation) -> int:
     return ExitCode.USAGE if error.exit_code == ExitCode.USAGE else ExitCode.FAILED
 
 
-def _forget_closed_pipe() -> None:
-    """Let the interpreter's last flush go nowhere instead of complaining."""
+def _give_up_output() -> None:
+    """Nothing can be written there any more: let the interpreter's last flush go nowhere instead of complaining."""
     null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(null, stream.fileno())
     os.close(null)
 

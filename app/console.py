@@ -6,6 +6,7 @@ Styles are for terminals only and respect NO_COLOR and TERM=dumb; nothing depend
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -117,6 +118,15 @@ def wrapped(text: str, width: int, *, max_lines: int = 0) -> list[str]:
     return lines
 
 
+def _usable(stream: TextIO | None) -> TextIO:
+    """The stream, unable to fail on a character that its locale lacks; a closed one becomes one that nobody reads."""
+    if stream is None:
+        return io.StringIO()
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
+
+
 class Console:
     """Both streams, and what commands say on them."""
 
@@ -126,11 +136,8 @@ class Console:
 
     @classmethod
     def of_process(cls) -> Console:
-        """Standard output and error, made unable to fail on a character that the locale lacks."""
-        for stream in (sys.stdout, sys.stderr):
-            if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-                reconfigure(errors="replace")
-        return cls(sys.stdout, sys.stderr)
+        """On standard output and error."""
+        return cls(_usable(sys.stdout), _usable(sys.stderr))
 
     def json(self, document: Mapping[str, Any]) -> None:
         """One JSON document on one line of standard output."""

@@ -66,12 +66,12 @@ def ask(
             max_tokens=max_tokens,
             save=batch is None and not home.read_only_because,
         )
+        if batch is not None:
+            run_batch(batch, lambda line: _answer_quietly(home, turn, line, invocation), invocation)
+            return
+        if home.read_only_because:
+            invocation.console.say(f"this conversation is not saved: {home.read_only_because}")
         with invocation.stoppable() as stop:
-            if batch is not None:
-                run_batch(batch, lambda line: _answer_quietly(home, turn, line, stop), invocation)
-                return
-            if home.read_only_because:
-                invocation.console.say(f"this conversation is not saved: {home.read_only_because}")
             answer = _follow(home, turn, stop, invocation.console, stream=not json)
     if json:
         invocation.console.json(answer.to_json())
@@ -102,14 +102,15 @@ def _attachments(files: list[str], invocation: Invocation, *, stdin_is_taken: bo
     return tuple(found)
 
 
-def _answer_quietly(home: Home, turn: Turn, question: str, stop: threading.Event) -> dict[str, Any]:
+def _answer_quietly(home: Home, turn: Turn, question: str, invocation: Invocation) -> dict[str, Any]:
     from dataclasses import replace
 
     from pipelines.events import AnswerDone
 
-    for event in home.answer(replace(turn, question=question), stop):
-        if isinstance(event, AnswerDone):
-            return event.answer.to_json()
+    with invocation.stoppable() as stop:
+        for event in home.answer(replace(turn, question=question), stop):
+            if isinstance(event, AnswerDone):
+                return event.answer.to_json()
     raise AssertionError("the answer ended without AnswerDone")
 
 

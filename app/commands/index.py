@@ -94,8 +94,9 @@ def _print_report(report: IndexReport, console: Console) -> None:
 
     console.out.line(index_report(report))
     for each in report.failed[:FAILURES_SHOWN]:
-        console.out.line("  ", short_path(each.path), dim(f"  {each.reason}"))
+        console.out.line("  ", short_path(each.path))
+        console.out.paragraph(each.reason, indent="    ")
         if each.hint:
-            console.out.line("    ", dim(each.hint))
+            console.out.paragraph(each.hint, indent="    ", style="dim")
     if len(report.failed) > FAILURES_SHOWN:
         console.out.line(dim(f"  and {len(report.failed) - FAILURES_SHOWN:,} more; `--json` lists them all"))
