@@ -168,7 +168,7 @@ class ChatLlama:
         if self._states is not None:
             if len(context.tokens) - shared >= _WORTH_SAVING_TOKENS:
                 self.save_state()
-            best = self._states.best(prompt)
+            best = self._states.best(prompt, whole=context.facts.recurrent)
             if best is not None and best[1] - shared >= _WORTH_RESTORING_TOKENS:
                 saved = best[0]
                 state = self._states.read(saved)
@@ -226,7 +226,7 @@ class ChatLlama:
         return finish
 
     def save_state(self) -> bool:
-        """Keep the live sequence on disk, where a folder for it was given. False when it was not kept."""
+        """Keep the live sequence on disk (in the background), where a folder for it was given. False when not kept."""
         if self._states is None or not len(self._context.tokens):
             return False
         try:
@@ -239,4 +239,6 @@ class ChatLlama:
         """Save what was read, where there is a folder for it, and free the memory. Safe to call twice."""
         if len(self._context.tokens) >= _WORTH_RESTORING_TOKENS:
             self.save_state()
+        if self._states is not None:
+            self._states.flush()
         self._context.close()

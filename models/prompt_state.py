@@ -14,6 +14,8 @@ import logging
 import os
 import struct
 import tempfile
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ _HEADER = struct.Struct("<8sHxxI32sQ32s")
 """magic, version, number of tokens, fingerprint, bytes of state, BLAKE2b-256 of all that and tokens and state."""
 _SUFFIX = ".kvstate"
 _MAX_TOKENS = 4_000_000
+_ABANDONED_AFTER_S = 3600.0
 
 
 def common_prefix_tokens(left: TokenIds, right: TokenIds) -> int:
@@ -46,7 +49,10 @@ class SavedState:
 
 
 class PromptStates:
-    """A folder of saved states, the least recently used deleted beyond `max_bytes`. One process, one thread."""
+    """A folder of saved states, the least recently used deleted beyond `max_bytes`. For one thread.
+
+    Files are written in the background, one at a time: the next prompt need not wait for the disk.
+    """
 
     def __init__(self, folder: Path, *, fingerprint: str, max_bytes: int = 2 * 10**9) -> None:
         """`fingerprint` names everything that the state depends on: the weights, the engine's version, KV types."""
@@ -54,10 +60,16 @@ class PromptStates:
         self._fingerprint = hashlib.blake2b(fingerprint.encode(), digest_size=32).digest()
         self._max_bytes = max_bytes
         self._known: dict[Path, SavedState] | None = None
+        self._writing: threading.Thread | None = None
 
-    def best(self, tokens: TokenIds) -> tuple[SavedState, int] | None:
-        """The saved state that shares the most tokens with this prompt, and how many; None when there is none."""
-        shared = [(common_prefix_tokens(saved.tokens, tokens), saved) for saved in self._states().values()]
+    def best(self, tokens: TokenIds, *, whole: bool = False) -> tuple[SavedState, int] | None:
+        """The saved state that shares the most tokens with this prompt, and how many; None when there is none.
+
+        `whole` leaves out those that would have to be cut back, for engines that cannot.
+        """
+        shared = [(common_prefix_tokens(saved.tokens, tokens), saved) for saved in list(self._states().values())]
+        if whole:
+            shared = [(prefix, saved) for prefix, saved in shared if prefix == len(saved.tokens) < len(tokens)]
         if not shared:
             return None
         prefix_tokens, saved = max(shared, key=lambda each: each[0])
@@ -65,6 +77,7 @@ class PromptStates:
 
     def read(self, saved: SavedState) -> bytes | None:
         """The state, if the file is whole; None (and the file is gone) otherwise."""
+        self.flush()
         try:
             raw = saved.path.read_bytes()
         except OSError as error:
@@ -85,8 +98,10 @@ class PromptStates:
     def save(self, tokens: TokenIds, state: bytes | memoryview) -> bool:
         """Keep a state; those that are a beginning of it go. False when it does not fit or cannot be written.
 
-        Not being able to save costs time later, nothing else: it is logged, not raised.
+        `state` is written after this returns: it must not change. Not being able to save costs time later,
+        nothing else: it is logged, not raised.
         """
+        self.flush()
         size_bytes = _HEADER.size + 4 * len(tokens) + len(state)
         if size_bytes > self._max_bytes or not len(tokens):
             return False
@@ -98,29 +113,44 @@ class PromptStates:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(size_bytes)
-            self._write(path, tokens, state)
         except OSError as error:
             LOGGER.info("cannot keep the state of a conversation: %s", error)
             return False
-        known[path] = SavedState(path, tokens.copy(), len(state))
+        saved = known[path] = SavedState(path, tokens.copy(), len(state))
+        self._writing = threading.Thread(target=self._write, args=(saved, state), name="prompt-state-writer")
+        self._writing.start()
         return True
+
+    def flush(self) -> None:
+        """Wait until what was saved is on disk."""
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
 
     def clear(self) -> None:
         """Delete every saved state, of every model."""
+        self.flush()
         for path in self._files():
             path.unlink(missing_ok=True)
         self._known = None
 
-    def _write(self, path: Path, tokens: TokenIds, state: bytes | memoryview) -> None:
+    def _write(self, saved: SavedState, state: bytes | memoryview) -> None:
+        try:
+            self._write_file(saved, state)
+        except OSError as error:
+            LOGGER.info("cannot keep the state of a conversation: %s", error)
+            self._forget(saved.path)
+
+    def _write_file(self, saved: SavedState, state: bytes | memoryview) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".tmp")  # created 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_header(self._fingerprint, tokens, memoryview(state)))
-                file.write(tokens.tobytes())
+                file.write(_header(self._fingerprint, saved.tokens, memoryview(state)))
+                file.write(saved.tokens.tobytes())
                 file.write(state)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            Path(temporary).replace(saved.path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -137,11 +167,19 @@ class PromptStates:
     def _states(self) -> dict[Path, SavedState]:
         if self._known is None:
             self._known = {}
+            self._sweep()
             for path in self._files():
                 saved = self._open(path)
                 if saved is not None:
                     self._known[path] = saved
         return self._known
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half written; another process may be writing, so only what is old."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.glob("*.tmp"):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                    path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
         try:

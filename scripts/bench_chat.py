@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import importlib
 import json
 import os
 import statistics
@@ -160,16 +159,18 @@ class WholeAnswer:
 
     name = "homebody (answer)"
 
-    def __init__(self, path: Path, home_dir: Path, context_tokens: int, prompt: str, decode_tokens: int) -> None:
-        factory: Any = importlib.import_module("pipelines.factory")
+    def __init__(
+        self, path: Path, home_dir: Path, *, threads: int, context_tokens: int, prompt: str, decode_tokens: int
+    ) -> None:
+        from pipelines.factory import open_home
         from pipelines.paths import HomePaths
         from pipelines.settings import AnswerSettings, ChatSettings, Settings
 
         settings = Settings(
-            chat=ChatSettings(model=str(path), context_tokens=context_tokens),
+            chat=ChatSettings(model=str(path.absolute()), context_tokens=context_tokens, threads=threads),
             answer=AnswerSettings(first_word_s=600),  # the prompt is the bench's, not cut to the user's patience
         )
-        self._home: Any = factory.open_home(HomePaths(home_dir), settings)
+        self._home = open_home(HomePaths(home_dir), settings)
         self._prompt, self._decode_tokens = prompt, decode_tokens
         self._round = 0
 
@@ -290,7 +291,14 @@ def main(arguments: Sequence[str]) -> int:
         ours: Contestant
         if wanted.through == "answer":
             home_dir = Path(resources.enter_context(tempfile.TemporaryDirectory()))
-            ours = whole = WholeAnswer(wanted.model, home_dir, n_ctx, text, wanted.decode_tokens)
+            ours = whole = WholeAnswer(
+                wanted.model,
+                home_dir,
+                threads=wanted.threads,
+                context_tokens=n_ctx,
+                prompt=text,
+                decode_tokens=wanted.decode_tokens,
+            )
             resources.callback(whole.close)
             prompt = chat._prompt_tokens.of(messages)
             size = ours.run().prompt_tokens  # warms it up, and says how long the raw loop's prompt must be

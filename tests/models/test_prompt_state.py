@@ -23,6 +23,13 @@ def ids(*values: int) -> TokenIds:
     return np.array(values, dtype=np.int32)
 
 
+def save(states: PromptStates, tokens: TokenIds, state: bytes) -> bool:
+    """To the disk, as the background would."""
+    kept = states.save(tokens, state)
+    states.flush()
+    return kept
+
+
 @pytest.fixture
 def states(tmp_path: Path) -> PromptStates:
     return PromptStates(tmp_path / "states", fingerprint="model a")
@@ -42,8 +49,8 @@ def test_common_prefix(left: TokenIds, right: TokenIds, shared: int) -> None:
 
 def test_the_longest_shared_beginning_wins_and_survives_a_restart(states: PromptStates, tmp_path: Path) -> None:
     assert states.best(ids(1, 2, 3)) is None
-    assert states.save(ids(1, 2, 3, 4), b"four")
-    assert states.save(ids(1, 2, 9), b"three")
+    assert save(states, ids(1, 2, 3, 4), b"four")
+    assert save(states, ids(1, 2, 9), b"three")
     again = PromptStates(tmp_path / "states", fingerprint="model a")
     found = again.best(ids(1, 2, 3, 7))
     assert found is not None
@@ -53,27 +60,37 @@ def test_the_longest_shared_beginning_wins_and_survives_a_restart(states: Prompt
     assert again.best(ids(8)) is None
 
 
+def test_an_engine_that_cannot_cut_back_is_offered_whole_beginnings_only(states: PromptStates) -> None:
+    save(states, ids(1, 2, 3, 4), b"four")
+    save(states, ids(1, 9), b"two")
+    assert states.best(ids(1, 2, 3), whole=True) is None
+    assert states.best(ids(1, 9), whole=True) is None  # one token must be left to evaluate
+    found = states.best(ids(1, 9, 5), whole=True)
+    assert found is not None
+    assert found[1] == 2
+
+
 def test_a_longer_state_replaces_its_own_beginning(states: PromptStates, tmp_path: Path) -> None:
-    states.save(ids(1, 2), b"short")
-    states.save(ids(1, 2, 3), b"long")
+    save(states, ids(1, 2), b"short")
+    save(states, ids(1, 2, 3), b"long")
     assert len(files(tmp_path)) == 1
 
 
 def test_files_are_for_the_owner_only(states: PromptStates, tmp_path: Path) -> None:
-    states.save(ids(1), b"private")
+    save(states, ids(1), b"private")
     assert stat.S_IMODE(files(tmp_path)[0].stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "states").stat().st_mode) == 0o700
 
 
 def test_another_models_state_is_not_offered_and_not_deleted(states: PromptStates, tmp_path: Path) -> None:
-    states.save(ids(1, 2), b"x")
+    save(states, ids(1, 2), b"x")
     assert PromptStates(tmp_path / "states", fingerprint="model b").best(ids(1, 2)) is None
     assert len(files(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("position", [0, 8, 13, 20, 50, 70, 92, 94, 99, 103, -1])
 def test_a_flipped_bit_anywhere_is_noticed(states: PromptStates, tmp_path: Path, position: int) -> None:
-    states.save(ids(1, 2), b"state" * 10)
+    save(states, ids(1, 2), b"state" * 10)
     path = files(tmp_path)[0]
     raw = bytearray(path.read_bytes())
     raw[position] ^= 1
@@ -89,7 +106,7 @@ def test_a_flipped_bit_anywhere_is_noticed(states: PromptStates, tmp_path: Path,
 
 @pytest.mark.parametrize("length", [0, 1, 40, 90, 100])
 def test_a_truncated_file_is_deleted(states: PromptStates, tmp_path: Path, length: int) -> None:
-    states.save(ids(1, 2), b"state" * 10)
+    save(states, ids(1, 2), b"state" * 10)
     path = files(tmp_path)[0]
     path.write_bytes(path.read_bytes()[:length])
     assert PromptStates(tmp_path / "states", fingerprint="model a").best(ids(1, 2)) is None
@@ -97,7 +114,7 @@ def test_a_truncated_file_is_deleted(states: PromptStates, tmp_path: Path, lengt
 
 
 def test_a_file_that_vanishes_or_changes_after_opening_is_no_error(states: PromptStates, tmp_path: Path) -> None:
-    states.save(ids(1, 2), b"one")
+    save(states, ids(1, 2), b"one")
     found = states.best(ids(1, 2))
     assert found is not None
     files(tmp_path)[0].unlink()
@@ -107,16 +124,16 @@ def test_a_file_that_vanishes_or_changes_after_opening_is_no_error(states: Promp
 def test_the_least_recently_used_goes_when_the_folder_is_full(tmp_path: Path) -> None:
     states = PromptStates(tmp_path / "states", fingerprint="m", max_bytes=400)
     for number in (1, 2):
-        states.save(ids(number), b"x" * 60)
+        save(states, ids(number), b"x" * 60)
     for age_s, path in zip((100, 50), sorted(files(tmp_path), key=lambda each: each.stat().st_mtime_ns), strict=True):
         os.utime(path, (path.stat().st_mtime - age_s,) * 2)
     first = states.best(ids(1))
     assert first is not None
     assert states.read(first[0])  # used: now the youngest
-    states.save(ids(3), b"x" * 60)
+    save(states, ids(3), b"x" * 60)
     assert states.best(ids(2)) is None
     assert states.best(ids(1)) is not None
-    assert not states.save(ids(4), b"x" * 1000)  # never fits
+    assert not save(states, ids(4), b"x" * 1000)  # never fits
     states.clear()
     assert files(tmp_path) == []
     assert states.best(ids(1)) is None
@@ -125,8 +142,35 @@ def test_the_least_recently_used_goes_when_the_folder_is_full(tmp_path: Path) ->
 def test_a_folder_that_cannot_be_written_costs_only_the_state(tmp_path: Path) -> None:
     (tmp_path / "states").write_text("a file, not a folder")
     states = PromptStates(tmp_path / "states", fingerprint="m")
-    assert not states.save(ids(1), b"x")
+    assert not save(states, ids(1), b"x")
     assert states.best(ids(1)) is None
+
+
+def test_a_folder_that_vanishes_costs_only_the_state(states: PromptStates, tmp_path: Path) -> None:
+    states.save(ids(1), b"one")
+    states.flush()
+    (tmp_path / "states").rename(tmp_path / "elsewhere")
+    (tmp_path / "states").write_text("a file")
+    assert not states.save(ids(2), b"two")
+    assert states.best(ids(2)) is None
+
+
+def test_what_is_being_written_can_be_asked_for_at_once(states: PromptStates) -> None:
+    for number in range(5):
+        states.save(ids(number), bytes(1_000_000))
+        found = states.best(ids(number))
+        assert found is not None
+        assert states.read(found[0]) == bytes(1_000_000)
+
+
+def test_leftovers_of_a_killed_process_are_swept(states: PromptStates, tmp_path: Path) -> None:
+    (tmp_path / "states").mkdir()
+    old, new = tmp_path / "states" / "old.tmp", tmp_path / "states" / "new.tmp"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    states.best(ids(1))
+    assert [path.name for path in files(tmp_path)] == ["new.tmp"]
 
 
 # --- with the engine ------------------------------------------------------------------------------------
@@ -198,7 +242,7 @@ def test_a_state_that_the_engine_refuses_is_read_anew(chat: ChatLlama, weights: 
     chat.close()
     states = PromptStates(tmp_path / "states", fingerprint=fingerprint)
     states.clear()
-    assert states.save(tokens, bytes(64))
+    assert save(states, tokens, bytes(64))
     reopened = open_chat(weights, tmp_path)
     try:
         again, usage = ask(reopened, LONG_A)
