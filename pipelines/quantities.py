@@ -102,7 +102,10 @@ def _read(match: re.Match[str], text: str) -> Quantity | None:
         return _time(whole, start)
     if kind in ("code", "measured"):
         if measured := _GLUED.fullmatch(whole):
-            return _number(measured[1], whole, start, end, unit=_UNITS.get(_unit_key(measured[2]), ""))
+            ending = fold(measured[2])
+            return _number(
+                measured[1], whole, start, end, unit=_UNITS.get(ending, ""), scale=_MAGNITUDES.get(ending, 1)
+            )
         whole = whole.rstrip("-./_")
         return Quantity("code", whole, start, start + len(whole))
     if kind == "spelled":

@@ -35,7 +35,7 @@ _RULE = re.compile(r"(?:[-*_=][ \t]*){3,}$")
 _END = re.compile(r"(?:[.!?…]+[\"')\]*_»“”’]*(?:\s?\[\d+\])*(?=\s|$)|[。！？]+)")  # noqa: RUF001 - full-width marks
 _LAST_WORD = re.compile(r"[\w.&-]*\.$")
 _BARE_NUMBER = re.compile(r"\d{1,2}\.$")
-_SINGLE_LETTERS = re.compile(r"(?:\w\.)+$")
+_SINGLE_LETTERS = re.compile(r"(?:[^\W\d]\.)+$")
 
 _ABBREVIATIONS = word_set("""
 mr mrs ms dr prof st no nr vs etc e.g i.e eg ie approx ca cf fig figs vol pp p al inc ltd co corp dept est min max tel
