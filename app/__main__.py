@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.home import Home
 
 NO_TERMINAL = """\
-homebody: there is no terminal here to open its screens on
+homebody: there is no terminal here that its screens could open on
   from scripts and pipes, ask on the command line:
     homebody ask "When does the lease end?"
     git diff | homebody ask "What changed?"
@@ -48,8 +48,9 @@ def _run(arguments: Sequence[str]) -> int:
 
             log_file.start(invocation.paths)
         return run(arguments, invocation)
-    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
-        sys.stderr.write(NO_TERMINAL)
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)) or os.environ.get("TERM") == "dumb":
+        if sys.stderr is not None:
+            sys.stderr.write(NO_TERMINAL)
         return 2
     from app.homebody_app import run_app
 

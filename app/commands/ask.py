@@ -78,6 +78,7 @@ def ask(
     else:
         _print_sources(answer, invocation.console)
     if stop.is_set():
+        invocation.console.say("stopped")
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 

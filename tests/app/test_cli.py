@@ -558,10 +558,11 @@ def test_ctrl_c_stops_the_answer_whole(shell: Shell) -> None:
             signal.raise_signal(signal.SIGINT)
             return super().wait(timeout)
 
+    handler_before = signal.getsignal(signal.SIGINT)
     shell.home.enqueue("so far", CtrlC(), " and never more")
     assert shell("ask", "x") == 130
     assert shell.out == "so far\n"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler_before
 
 
 # --- chats ---

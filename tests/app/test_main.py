@@ -58,6 +58,25 @@ def test_without_arguments_and_terminal_it_says_how_to_be_used(homebody: Homebod
     assert not (tmp_path / "home").exists()
 
 
+def test_a_dumb_terminal_is_told_the_same(environ: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    finished = subprocess.run(
+        COMMAND,
+        cwd=PROJECT_ROOT,
+        env=environ | {"TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert finished.returncode == 2
+    assert "homebody ask" in finished.stderr
+
+
 def test_help_and_version_touch_nothing(homebody: Homebody, tmp_path: Path) -> None:
     assert "Usage: homebody" in homebody("--help").stdout
     assert homebody("--version").stdout.startswith("homebody ")

@@ -167,6 +167,21 @@ def test_installing_is_cheap(run_python: Callable[[str], str]) -> None:
     assert printed == "[]"
 
 
+@pytest.mark.weights
+def test_onnxruntime_keeps_no_device_id_and_no_events(weights_dir: Path, tmp_path: Path) -> None:
+    """Its official wheels make both under ~/.cache as soon as a session starts, unless they are told not to."""
+    model = weights_dir / "all-minilm-l6-v2-int8" / "model.onnx"
+    code = (
+        "from pipelines import offline_guard; offline_guard.install()\n"
+        f"import onnxruntime; onnxruntime.InferenceSession({str(model)!r}, providers=['CPUExecutionProvider'])"
+    )
+    # CI would silence it as well, and an ORT_DISABLE_TELEMETRY of the caller's would prove nothing.
+    environ = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environ |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(PROJECT_ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environ, cwd=tmp_path, timeout=60, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_refused_name_is_not_looked_up_behind_the_guards_back(tmp_path: Path) -> None:
     """CPython resolves a name given to `connect` before it raises the audit event."""
