@@ -2,11 +2,14 @@
 
 Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
 passages can be cut at sentences; a word hyphenated at a line's end is whole. Pages without a text layer
-(scans) are named in the notes; no OCR happens here.
+(scans) are named in the notes; no OCR happens here. A file that pdfium refuses as damaged, cut off mostly, is
+given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and that is said.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -39,10 +42,19 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises EncryptedFile, DamagedFile, EmptyFile (no pages), TooLarge (too many pages)."""
     from pypdfium2 import PdfDocument, PdfiumError
 
+    repaired = False
     try:
         document = PdfDocument(file.stream)
     except PdfiumError as error:
-        raise _why_not_opened(file) from error
+        refusal = _why_not_opened(file)
+        content = _repaired(file) if isinstance(refusal, DamagedFile) else None
+        if content is None:
+            raise refusal from error
+        try:
+            document = PdfDocument(content)
+        except PdfiumError:
+            raise refusal from error
+        repaired = True
     page_count = len(document)
     if page_count > limits.max_pages:
         raise TooLarge(
@@ -51,6 +63,8 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
         )
     title = clean_title(document.get_metadata_value("Title"))
     reading = Reading(iter(()), title)
+    if repaired:
+        reading.notes.append("the file is damaged; what could be recovered of it was read")
     reading.blocks = _blocks(document, file.name, reading.notes)
     return reading
 
@@ -72,6 +86,24 @@ def _why_not_opened(file: OpenedFile) -> ReadError:
     return DamagedFile(
         f"{file.name} is not a whole PDF", hint="get it again from where it came; it may have been cut off"
     )
+
+
+def _repaired(file: OpenedFile) -> bytes | None:
+    """The file as qpdf rebuilds it from the objects that are whole; None where there is nothing to rebuild."""
+    import pikepdf
+
+    logging.getLogger("pikepdf").setLevel(logging.ERROR)  # one warning an object that is not whole
+    file.stream.seek(0)
+    rebuilt = io.BytesIO()
+    try:
+        with pikepdf.open(file.stream, suppress_warnings=True) as document:
+            if not len(document.pages):
+                return None
+            document.save(rebuilt)
+    except (pikepdf.PdfError, pikepdf.PasswordError, RuntimeError, ValueError):
+        # RuntimeError and ValueError are what qpdf's own exceptions become where pikepdf has no class for them.
+        return None
+    return rebuilt.getvalue()
 
 
 def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Block]:

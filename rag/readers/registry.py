@@ -16,7 +16,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "code": ("text/1", "rag.readers.plain_text", "read_code"),
     "markdown": ("markdown/1", "rag.readers.markdown", "read_markdown"),
     "html": ("html/1", "rag.readers.html", "read_html"),
-    "pdf": ("pdfium/1", "rag.readers.pdf", "read_pdf"),
+    "pdf": ("pdfium/2", "rag.readers.pdf", "read_pdf"),
     "docx": ("docx/1", "rag.readers.docx", "read_docx"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""

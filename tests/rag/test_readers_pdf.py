@@ -97,6 +97,15 @@ def test_a_truncated_file_is_refused_or_gives_whole_pages(opened: Opened, tmp_pa
         assert f"Page {block.locator.page} says {(block.locator.page or 0) * 111}." in block.text
 
 
+def test_what_can_be_recovered_of_a_file_that_was_cut_off_is_read_and_said(opened: Opened, tmp_path: Path) -> None:
+    content = pdf_bytes([[f"Page {number} is whole."] for number in range(1, 9)])
+    reading = reading_of(opened, tmp_path / "a.pdf", content[: len(content) * 3 // 4])
+    blocks = list(reading.blocks)
+    assert blocks
+    assert blocks[0].text == "Page 1 is whole."
+    assert "the file is damaged; what could be recovered of it was read" in reading.notes
+
+
 def test_more_pages_than_the_limit_are_refused_by_name_of_the_setting(opened: Opened, tmp_path: Path) -> None:
     with pytest.raises(TooLarge) as raised:
         reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["x"]] * 5), ReadLimits(max_pages=4))
