@@ -36,6 +36,8 @@ CHARACTERS_PER_TOKEN = 4
 LONG_QUESTION_SHARE = 0.25
 """Of the context; a longer question is taken for a pasted text."""
 MIN_LONG_QUESTION_CHARACTERS = 2000
+CLEARLY_NEARER = 0.1
+"""By cosine; see `_news`."""
 
 SearchLibrary = Callable[[str, int], Sequence[Hit]]
 """A query and how many passages are wanted; best first."""
@@ -156,7 +158,7 @@ class AnswerPipeline:
             asks_files = bool(attachments) or (turn.use_library and not need.is_talk)
             with self._borrow_chat() as model:
                 builder = PromptBuilder(model, self._limits(), history, question, asks_files=asks_files)
-                prompt, notices = self._build(builder, question, attachments, hits)
+                prompt, notices = self._build(builder, question, attachments, _news(hits, need, builder))
                 yield from notices
                 yield PromptBuilt(
                     len(prompt.new_passages), prompt.passages_left_out, prompt.turns_left_out, prompt.prompt_tokens
@@ -294,6 +296,19 @@ class AnswerPipeline:
         if (rate := self._prefill_tokens_per_s()) > 0:
             tokens = min(tokens, rate * self._settings.answer.first_word_s)
         return max(MIN_LONG_QUESTION_CHARACTERS, int(tokens * CHARACTERS_PER_TOKEN))
+
+
+def _news(hits: Sequence[Hit], need: Need, builder: PromptBuilder) -> Sequence[Hit]:
+    """What a follow-up needs besides the passages that the conversation shows already.
+
+    "And when is it due?" finds whatever is due; nearest to the question in the prompt, it would draw the model away
+    from the matter. So where a passage that is shown fits the follow-up, only clearly nearer ones are added.
+    """
+    shown = [hit for hit in hits if builder.is_shown(Passage.from_hit(hit))]
+    if not need.leans_on_last or not shown:
+        return hits
+    line = max(hit.cosine or 0.0 for hit in shown) + CLEARLY_NEARER
+    return [hit for hit in hits if (hit.cosine or 0.0) >= line]
 
 
 def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:

@@ -111,16 +111,13 @@ class Claim:
             * (QUESTION_WEIGHT if each in question.stems and not self.repeats_question else 1.0)
             for each in self.stems
         }
-        for quantity in self.quantities:
-            self.weights[quantity_key(quantity)] = 1.0
+        self._holding = {quantity_key(q): {id(each) for each in index.sentences_with(q)} for q in self.quantities}
+        self.weights.update(dict.fromkeys(self._holding, 1.0))
 
     def found_in(self, sentence: SourceSentence) -> set[str]:
         """Which of the weighed things a source's sentence contains, or is about."""
         found = set(self.stems & sentence.anchors)
-        if sentence.quantities:
-            for mine in self.quantities:
-                if any(mine.says_same(other) for other in sentence.quantities):
-                    found.add(quantity_key(mine))
+        found.update(key for key, holding in self._holding.items() if id(sentence) in holding)
         return found
 
     def weigh(self, things: Iterable[str]) -> float:

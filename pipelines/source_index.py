@@ -42,6 +42,9 @@ class SourceSentence:
     a pronoun, those of the sentence before."""
 
 
+FEW_SENTENCES = 5
+"""Among so few nothing can be called frequent."""
+
 # Opposites: the second says "not" the first, so that `forbidden` agrees with `not allowed`.
 _OPPOSITES = """
 allow forbid prohibit ban disallow
@@ -167,8 +170,8 @@ class SourceIndex:
 
     def weight(self, each: str) -> float:
         """How much finding this stem says: rare ones more. Between 0.5 and 1."""
-        share = self.document_frequency[each] / max(1, len(self.sentences))
-        return 1.0 - 0.5 * min(1.0, share)
+        share = self.document_frequency[each] / (len(self.sentences) + FEW_SENTENCES)
+        return 1.0 - 0.5 * share
 
     def sentences_with(self, quantity: Quantity) -> list[SourceSentence]:
         """Those that contain it, in whatever way it is written."""

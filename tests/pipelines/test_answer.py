@@ -139,6 +139,21 @@ def test_a_follow_up_repeats_the_prompt_and_adds_to_its_end(bench: Bench) -> Non
     assert new_tokens <= bench.chat.count_tokens(f"{INSTRUCTION}and how much was it?") + 4
 
 
+def test_a_follow_up_is_not_drawn_away_by_what_fits_its_words_alone(bench: Bench) -> None:
+    rent, other = hit(RENT, chunk_id=1, cosine=0.5), hit("The next vaccination is due in May.", chunk_id=2, cosine=0.55)
+    bench.search.hits = [rent]
+    bench.chat.enqueue("The rent is 940 euros.")
+    bench.chat.enqueue("On the third working day.")
+    bench.chat.enqueue("In May.")
+    first = bench.ask("How much is the rent?")
+    bench.search.hits = [other, rent]
+    bench.ask("And when is it due?", first.conversation_id)
+    assert "vaccination" not in bench.chat.last_prompt
+    bench.search.hits = [hit(other.chunk.text, chunk_id=2, cosine=0.7), rent]
+    bench.ask("And when is her vaccination due?", first.conversation_id)
+    assert "vaccination is due in May" in bench.chat.last_prompt, "clearly nearer: it is the new matter"
+
+
 def test_a_new_matter_that_nothing_fits_is_not_left_to_the_model(bench: Bench) -> None:
     bench.search.hits = [hit(BIKE, cosine=0.6)]
     bench.chat.enqueue("On 14 May 2022.")
