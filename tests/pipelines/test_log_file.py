@@ -41,18 +41,26 @@ def test_nothing_is_made_before_the_first_line(paths: HomePaths) -> None:
 def test_lines_and_warnings_go_to_a_private_file(paths: HomePaths, capsys: pytest.CaptureFixture[str]) -> None:
     log_file.start(paths)
     log_file.start(paths)
-    logging.getLogger("engine").info("loaded \ud800 in %d s", 3)
+    logging.getLogger("engine").info("loaded in %d s", 3)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)  # catch_warnings put the printing one back
         warnings.warn("old call", DeprecationWarning, stacklevel=1)
 
     text = paths.log_file.read_text()
-    assert text.count("INFO engine: loaded \\ud800 in 3 s") == 1
+    assert text.count("INFO engine: loaded in 3 s") == 1
     assert "DeprecationWarning: old call" in text
     assert stat.S_IMODE(paths.log_file.stat().st_mode) == 0o600
     assert stat.S_IMODE(paths.root.stat().st_mode) == 0o700
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_name_that_is_no_unicode_is_escaped(paths: HomePaths) -> None:
+    # Straight to the handler: pytest passes captured records on, and this one cannot be passed on.
+    handler = log_file.PrivateLogHandler(paths)
+    handler.handle(logging.makeLogRecord({"msg": "cannot read \udcff.txt"}))
+    handler.close()
+    assert paths.log_file.read_text() == "cannot read \\udcff.txt\n"
 
 
 def test_a_full_log_starts_a_new_file(paths: HomePaths, root_logger: logging.Logger) -> None:
