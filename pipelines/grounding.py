@@ -93,7 +93,9 @@ def _judge(answer: str, sentence: Sentence, index: SourceIndex, question: Questi
     placed = place_quantities(claim, quotes, index)
     if placed is None or is_contradicted(claim, quotes, index):
         return _Verdict(sentence, supported=False, nearest=nearest)
-    if coverage < claim.threshold or not placed.counted_things_match or not answers_question(claim, quotes, index):
+    if not placed.counted_things_match or not answers_question(claim, quotes, index):
+        return _Verdict(sentence, supported=False, nearest=nearest)
+    if coverage < claim.threshold:
         return _Verdict(sentence, supported=False, nearest=nearest, open=coverage >= OPEN_COVERAGE)
     return _Verdict(sentence, supported=True, quotes=tuple(merged_quotes([*quotes, *placed.quotes])[:MAX_QUOTES]))
 

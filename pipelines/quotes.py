@@ -14,6 +14,8 @@ MIN_GAIN = 0.45
 """A further stretch of text is quoted only when it brings at least this much weight."""
 MIN_QUESTION_SHARE = 0.5
 """Of the question's words that the claim repeats, the cited passages contain at least this share."""
+FEW_THINGS = 3
+"""Words, numbers and names in an answer that is no sentence of its own."""
 MAX_QUOTES = 3
 MAX_WINDOW = 3
 """Neighbouring sentences of a passage that may together support one of the answer."""
@@ -59,16 +61,19 @@ def best_quotes(claim: Claim, index: SourceIndex) -> tuple[list[Quote], float]:
 
 
 def answers_question(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -> bool:
-    """Whether the cited passages speak of what the question asks, as far as the claim repeats it.
+    """Whether the cited passages speak of what the question asks.
 
-    "The treasurer was elected on the first Sunday" is not supported by tests that run on the first Sunday. A file's
-    name does not count here: it is on every one of its passages.
+    "The treasurer was elected on the first Sunday" is not supported by tests that run on the first Sunday: of what
+    the claim repeats of the question the passages contain a share, and where a bare "Ruth" repeats nothing, at least
+    one word of the question. A file's name does not count here: it is on every one of its passages.
     """
-    repeated = claim.stems & claim.question.stems
     cited = {quote.passage for quote in quotes}
     spoken_of = {each for s in index.sentences if s.passage in cited for each in s.stems}
     spoken_of |= {each for number in cited for each in index.headings[number]}
-    return len(repeated & spoken_of) >= MIN_QUESTION_SHARE * len(repeated)
+    asked = claim.question.stems
+    if repeated := claim.stems & asked:
+        return len(repeated & spoken_of) >= MIN_QUESTION_SHARE * len(repeated)
+    return len(asked) < 2 or len(claim.weights) > FEW_THINGS or not asked.isdisjoint(spoken_of)
 
 
 @dataclass(frozen=True, slots=True)

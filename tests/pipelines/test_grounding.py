@@ -105,6 +105,18 @@ def test_numbers_and_names_of_the_question_are_no_inventions_and_no_support() ->
     assert marks(checked) == [False]
 
 
+def test_a_bare_name_must_come_from_a_passage_that_speaks_of_the_matter() -> None:
+    source = Passage("Present: Ruth Okafor, Jens Berg. Jens objected because the hall is booked.", "m.md")
+    assert marks(check("Jens Berg", [source], question="Who objected to the hall?")) == [True]
+    assert marks(check("Ruth Okafor", [source], question="Who took the minutes?")) == [False]
+
+
+def test_what_is_counted_is_not_settled_by_vectors() -> None:
+    source = Passage("Plum cake: 250 g flour, 120 g butter.", "cake.md")
+    checked = check("The plum cake has 250 calories.", [source], question="How many calories?", embed=Vectors("cake"))
+    assert marks(checked) == [False]
+
+
 def test_a_number_of_another_matter_supports_nothing() -> None:
     source = Passage("The rent is 940 euros.\n\nThe parking space costs 60 euros.", "a.md")
     checked = check("The rent is 60 euros.", [source], question="How much is it?")
