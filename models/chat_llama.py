@@ -235,6 +235,13 @@ class ChatLlama:
             LOGGER.info("%s", error)
             return False
 
+    def forget(self) -> None:
+        """Let go of every prompt and answer so far, in memory and on disk: the user deleted a conversation."""
+        self._context.keep(0)
+        self._prompt_tokens.forget_answers()
+        if self._states is not None:
+            self._states.clear()
+
     def close(self) -> None:
         """Save what was read, where there is a folder for it, and free the memory. Safe to call twice."""
         if len(self._context.tokens) >= _WORTH_RESTORING_TOKENS:

@@ -36,6 +36,9 @@ class PromptTokens:
         while len(self._answers) > _ANSWERS_KEPT:
             self._answers.popitem(last=False)
 
+    def forget_answers(self) -> None:
+        self._answers.clear()
+
     def of(self, messages: Sequence[ChatMessage]) -> TokenIds:
         """The prompt: int32, ending where the answer begins. No control token comes from a message's text.
 

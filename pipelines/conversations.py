@@ -6,7 +6,7 @@ models or of screens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -42,8 +42,10 @@ class SavedConversations:
     made by the one writer only, before the first question.
     """
 
-    def __init__(self, store: ConversationStore) -> None:
+    def __init__(self, store: ConversationStore, *, forget_prompts: Callable[[], None] = lambda: None) -> None:
+        """`forget_prompts` is called when a conversation was deleted: engines keep what they have read, too."""
         self._store = store
+        self._forget_prompts = forget_prompts
         self.interrupted_turns = 0 if store.read_only else store.mark_interrupted()
         """Answers that an earlier process did not finish; their text is kept."""
 
@@ -74,6 +76,7 @@ class SavedConversations:
         self._refuse_if_read_only()
         if not self._store.delete(conversation_id):
             raise _no_such(conversation_id)
+        self._forget_prompts()
 
     def export_markdown(self, conversation_id: int) -> str:
         """The conversation as a document: questions quoted, citations numbered, unsupported sentences marked."""

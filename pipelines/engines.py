@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from models.chat import ChatModel, Usage
 from models.contention import ContentionWatch
@@ -196,7 +196,7 @@ class Engines:
                 device_names=placement.llama_devices,
             ),
             model_id=choice.model_id,
-            states_dir=self._paths.cache_dir / "prompts",
+            states_dir=self._prompts_dir,
         )
         try:
             if self.profile.needs_chat(choice.model_id):
@@ -260,6 +260,20 @@ class Engines:
         choice = self._chat_choice
         measured = self.profile.current.prefill_tokens_per_s(choice.model_id)
         return measured or self._speed().prefill_tokens_per_s(choice.weights_bytes)
+
+    def forget_prompts(self) -> None:
+        """Delete what the chat engine keeps of conversations, in memory and on disk. Waits for an answer under way."""
+        from models.prompt_state import PromptStates
+
+        if self._chat_loaded:
+            with self.chat() as chat:
+                cast("ChatLlama", chat).forget()
+        else:
+            PromptStates(self._prompts_dir, fingerprint="").clear()
+
+    @property
+    def _prompts_dir(self) -> Path:
+        return self._paths.cache_dir / "prompts"
 
     def observe(self, usage: Usage) -> None:
         """Learn from a real answer."""

@@ -83,7 +83,7 @@ class HomeOnThisMachine:
         self.read_only_because = "" if may_write else self._why_read_only(asked_to_write=write)
         try:
             self._db = LibraryDb(paths.library_file, read_only=not may_write)
-            self.conversations = SavedConversations(ConversationStore(self._db))
+            self.conversations = SavedConversations(ConversationStore(self._db), forget_prompts=engines.forget_prompts)
         except BaseException:
             self._lock.release()
             raise

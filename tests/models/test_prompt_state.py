@@ -224,6 +224,17 @@ def test_a_restart_continues_where_it_was(chat: ChatLlama, weights: Path, tmp_pa
         reopened.close()
 
 
+def test_what_is_forgotten_is_gone_from_memory_and_disk(chat: ChatLlama, tmp_path: Path) -> None:
+    ask(chat, LONG_A)
+    ask(chat, LONG_B)  # the first is on disk now
+    chat.forget()
+    assert files(tmp_path) == []
+    assert ask(chat, LONG_B)[1].cached_tokens == 0
+    chat.forget()
+    chat.close()
+    assert files(tmp_path) == []
+
+
 def test_other_settings_do_not_share_states(chat: ChatLlama, weights: Path, tmp_path: Path) -> None:
     ask(chat, LONG_A)
     chat.close()

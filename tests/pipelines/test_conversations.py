@@ -81,6 +81,17 @@ def test_renaming_and_deleting(bench: Bench) -> None:
     assert bench.conversations.list() == []
 
 
+def test_deleting_has_the_engines_forget_too(bench: Bench) -> None:
+    conversation_id = ask_about_rent(bench)
+    forgotten: list[str] = []
+    conversations = SavedConversations(bench.store, forget_prompts=lambda: forgotten.append("prompts"))
+    with pytest.raises(NoSuchConversation):
+        conversations.delete(conversation_id + 1)
+    assert forgotten == []
+    conversations.delete(conversation_id)
+    assert forgotten == ["prompts"]
+
+
 @pytest.mark.parametrize("what", ["turns", "rename", "delete", "export_markdown", "history"])
 def test_an_id_that_is_none_is_said(bench: Bench, what: str) -> None:
     arguments = (99, "x") if what == "rename" else (99,)
