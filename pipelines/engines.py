@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from models.chat import ChatModel, Usage
 from models.contention import ContentionWatch
-from models.errors import NotEnoughMemory, WeightsMissing
+from models.errors import ModelError, NotEnoughMemory, WeightsMissing
 from models.fit import ChatSpeed, Machine, needed_memory_bytes
 from models.hardware import Hardware, find_hardware
 from models.placement import Fallback, ModelNeeds, Task, TaskPlacement, correct, place
@@ -375,8 +375,8 @@ class Engines:
         if self._given_chat is None:
             try:
                 placements["chat"] = self._chat_placement or self._place_chat(self._chat_choice)
-            except WeightsMissing:
-                LOGGER.debug("no chat model to place")
+            except ModelError as error:  # no model, a damaged one, an id that the catalogue does not know
+                LOGGER.info("no chat model to place: %s", error)
         if self._given_embedder is None and (model_id := self.embedder_id()):
             placements["embed"] = self._embed_placement or self._place_embed(model_id)
         return placements
@@ -402,7 +402,7 @@ class Engines:
         chat_model = ""
         try:
             chat_model = self.chat_model_id
-        except WeightsMissing as error:
+        except ModelError as error:
             missing.append(Notice(str(error), error.hint))
         if not self.embedder_id():
             missing.append(

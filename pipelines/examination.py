@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from models.errors import ModelError
 from models.placement import TaskPlacement
 from pipelines import offline_guard, settings_file
 from pipelines.checkup import Check, Subject, Terminal
@@ -46,11 +45,7 @@ def subject_of(
     except SettingsInvalid as error:
         settings_error = (str(error), error.hint)
     engines = Engines(paths, settings, device=device)
-    placements: dict[str, TaskPlacement] = {}
-    try:
-        placements |= {str(task): placement for task, placement in engines.task_placements().items()}
-    except ModelError as error:  # the check of the weights says it better
-        _log.info("no placement: %s", error)
+    placements: dict[str, TaskPlacement] = {**engines.task_placements()}
     return Subject(
         paths=paths,
         settings=settings,
