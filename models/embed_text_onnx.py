@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -84,7 +85,8 @@ class OnnxTextEmbedder:
         self.query_prefix = query_prefix
         self.passage_prefix = passage_prefix
         self._pooling = pooling
-        self.tokenizer_json, self._tokenizer = _load_tokenizer(tokenizer_file, max_tokens)
+        self.tokenizer_json = _read_tokenizer(tokenizer_file)
+        self._tokenizer = _tokenizer(self.tokenizer_json, max_tokens)
         self._model_file = model_file
         self._cache_dir = cache_dir
         self.arithmetic: Arithmetic = "as shipped"
@@ -110,11 +112,11 @@ class OnnxTextEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text alone: no special tokens, not cut."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return len(self._uncut_tokenizer.encode(text, add_special_tokens=False).ids)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A vector of shape (dimension,), of length 1."""
-        vector: NDArray[np.float32] = self._embed_group(self._token_ids([self.query_prefix + text]))[0]
+        vector: NDArray[np.float32] = self._embed_group(self.token_ids([self.query_prefix + text]))[0]
         return vector
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -132,7 +134,7 @@ class OnnxTextEmbedder:
         Groups of about 1,024 tokens, always the same for the same texts. With more than one thread the next
         groups are already under way while the caller holds one; closing the generator lets them go.
         """
-        token_ids = self._token_ids([self.passage_prefix + text for text in texts])
+        token_ids = self.token_ids([self.passage_prefix + text for text in texts])
         order = sorted(range(len(texts)), key=lambda index: (-len(token_ids[index]), index))
         groups = deque(_groups(order, token_ids, _GROUP_TOKENS if self._one_by_one else _DEVICE_RUN_TOKENS))
         under_way: deque[tuple[list[int], Future[NDArray[np.float32]]]] = deque()
@@ -157,6 +159,10 @@ class OnnxTextEmbedder:
         """Let go of the engine. Safe to call twice."""
         self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @cached_property
+    def _uncut_tokenizer(self) -> Tokenizer:
+        return _tokenizer(self.tokenizer_json, None)
 
     def _open(self, placement: OnnxPlacement, integer: bool) -> OnnxSession:
         reason = ""
@@ -199,13 +205,14 @@ class OnnxTextEmbedder:
 
     def _agrees(self, one: OnnxSession, other: OnnxSession) -> bool:
         """Whether two sessions give vectors of the same direction for the probes."""
-        for ids in self._token_ids(_PROBES):
+        for ids in self.token_ids(_PROBES):
             left, right = self._vectors(one, [ids])[0], self._vectors(other, [ids])[0]
             if not float(left @ right) >= _LEAST_COSINE:  # a NaN does not agree either
                 return False
         return True
 
-    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """What the model is given: special tokens around, cut at `max_tokens`."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     def _embed_group(self, group: Sequence[list[int]]) -> NDArray[np.float32]:
@@ -250,12 +257,7 @@ def _groups(order: Sequence[int], token_ids: Sequence[Sequence[int]], most_token
         yield group
 
 
-def _load_tokenizer(file: Path, max_tokens: int) -> tuple[str, Tokenizer]:
-    """The file's text, and a tokenizer that cuts at `max_tokens` and never pads."""
-    # One thread tokenises in 2 % of the time that embedding takes; more would take cores from the chat engine.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from tokenizers import Tokenizer
-
+def _read_tokenizer(file: Path) -> str:
     try:
         text = file.read_text(encoding="utf-8")
         json.loads(text)
@@ -265,8 +267,19 @@ def _load_tokenizer(file: Path, max_tokens: int) -> tuple[str, Tokenizer]:
         raise WeightsMissing(f"{file} cannot be read: {error.strerror}", hint="check who may read it") from error
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError
         raise WeightsDamaged(f"{file} is not a tokenizer", hint="get it again: homebody models pull") from error
-    tokenizer = Tokenizer.from_str(text)
+    return text
+
+
+def _tokenizer(tokenizer_json: str, max_tokens: int | None) -> Tokenizer:
+    """One that never pads, and cuts at `max_tokens` where that is given."""
+    # One thread tokenises in 2 % of the time that embedding takes; more would take cores from the chat engine.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_truncation()
+    if max_tokens is not None:
+        tokenizer.enable_truncation(max_tokens)
     tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text, not a separator
-    return text, tokenizer
+    return tokenizer

@@ -107,6 +107,8 @@ def test_nothing_in_gives_nothing_out(embedder: OnnxTextEmbedder) -> None:
 
 def test_long_texts_are_cut_and_special_tokens_in_a_text_are_text(embedder: OnnxTextEmbedder) -> None:
     assert embedder.count_tokens("[SEP]") == 5
+    assert embedder.count_tokens("z" * 1000) == 1000
+    assert len(embedder.token_ids(["z" * 1000])[0]) == 48
     np.testing.assert_array_equal(embedder.embed_query("z" * 46), embedder.embed_query("z" * 1000))
 
 
@@ -131,7 +133,7 @@ def test_integer_arithmetic_agrees_with_the_file(tmp_path: Path, stored_int8: bo
 
 def test_padding_does_not_change_a_vector(bert: TinyBert) -> None:
     plain = make(bert, integer=False)
-    ids = [plain._tokenizer.encode(text).ids for text in TEXTS]
+    ids = plain.token_ids(TEXTS)
     together = plain._vectors(plain._session, ids)
     np.testing.assert_allclose(together, plain.embed_passages(TEXTS), atol=1e-5)
     plain.close()
