@@ -45,7 +45,9 @@ def subject_of(
     except SettingsInvalid as error:
         settings_error = (str(error), error.hint)
     engines = Engines(paths, settings, device=device)
-    placements: dict[str, TaskPlacement] = {**engines.task_placements()}
+    placements: dict[str, TaskPlacement] = {
+        str(task): placement for task, placement in engines.task_placements().items()
+    }
     return Subject(
         paths=paths,
         settings=settings,
