@@ -13,7 +13,7 @@ from pipelines.names import find_names
 from pipelines.quantities import Quantity, find_quantities
 from pipelines.sentences import Sentence
 from pipelines.source_index import SourceIndex, SourceSentence, meaning, meanings
-from pipelines.words import WORD, carries_meaning, fold
+from pipelines.words import WORD, carries_meaning, fold, word_set
 
 SUPPORTED_COVERAGE = 0.6
 """Share of a sentence's meaning, by weight, that the cited passages must contain."""
@@ -25,12 +25,16 @@ MIN_SHARED_PREFIX = 5
 """Letters that two words must begin with together to pass as forms of one."""
 
 
+_REPORTING = frozenset(map(meaning, word_set("mean indicate signify state mention refer describe specify accord")))
+"""Words that introduce what is said, not what it is said of."""
+
+
 class Question:
     """What the question itself brings in."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.stems = meanings(text)
+        self.stems = meanings(text) - _REPORTING
         self.words = frozenset(fold(word).removesuffix("'s") for word in WORD.findall(text))
         self._quantities = find_quantities(text)
 
@@ -100,9 +104,10 @@ class Claim:
             for word in WORD.finditer(text)
             if carries_meaning(word[0]) and not any(start <= word.start() < end for start, end in inside)
         ]
-        self.stems = frozenset(known_form(each, index) for each in words)
+        self.stems = frozenset(known_form(each, index) for each in words if each not in _REPORTING)
         self.quantities = [q for q in quantities if not question.has_quantity(q)]
         """Those that the question did not bring in."""
+        self.repeated_quantities = [q for q in quantities if question.has_quantity(q)]
         new = self.stems - question.stems
         self.repeats_question = not new and not self.quantities
         self.threshold = REPEATED_COVERAGE if self.repeats_question else SUPPORTED_COVERAGE

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.claims import Claim, known_form
-from pipelines.quantities import Quantity
+from pipelines.names import find_names
+from pipelines.quantities import MONTHS, WEEKDAYS, Quantity
 from pipelines.source_index import SourceIndex, SourceSentence, meaning
 from pipelines.words import WORD, carries_meaning
 
@@ -63,17 +64,40 @@ def best_quotes(claim: Claim, index: SourceIndex) -> tuple[list[Quote], float]:
 def answers_question(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -> bool:
     """Whether the cited passages speak of what the question asks.
 
-    "The treasurer was elected on the first Sunday" is not supported by tests that run on the first Sunday: of what
-    the claim repeats of the question the passages contain a share, and where a bare "Ruth" repeats nothing, at least
-    one word of the question. A file's name does not count here: it is on every one of its passages.
+    "The treasurer was elected on the first Sunday" is not supported by tests that run on the first Sunday, and "E18
+    means worn bearings" not by a passage without E18. Of what the claim repeats of the question the passages contain
+    every number, every name (or their document does) and a share of the words; where a bare "Ruth" repeats nothing,
+    at least one word. A file's name does not count here: it is on every one of its passages.
     """
     cited = {quote.passage for quote in quotes}
+    for quantity in claim.repeated_quantities:
+        if not any(s.passage in cited for s in index.sentences_with(quantity)):
+            return False
     spoken_of = {each for s in index.sentences if s.passage in cited for each in s.stems}
     spoken_of |= {each for number in cited for each in index.headings[number]}
+    if not _names_are_known(claim, cited, index):
+        return False
     asked = claim.question.stems
     if repeated := claim.stems & asked:
-        return len(repeated & spoken_of) >= MIN_QUESTION_SHARE * len(repeated)
+        numbers = len(claim.repeated_quantities)  # all found, or we would not be here
+        return len(repeated & spoken_of) + numbers >= MIN_QUESTION_SHARE * (len(repeated) + numbers)
     return len(asked) < 2 or len(claim.weights) > FEW_THINGS or not asked.isdisjoint(spoken_of)
+
+
+def _names_are_known(claim: Claim, cited: set[int], index: SourceIndex) -> bool:
+    """The names that the claim takes from the question stand somewhere in the documents that it cites."""
+    taken = {
+        meaning(word)
+        for name in find_names(claim.text)
+        if name.certain and all(word in claim.question.words for word in name.words)
+        for word in name.words
+        if carries_meaning(word) and word not in MONTHS and word not in WEEKDAYS
+    }
+    if not taken:
+        return True
+    paths = {index.sources[number].path for number in cited}
+    known = {each for s in index.sentences if index.sources[s.passage].path in paths for each in s.anchors}
+    return taken <= known
 
 
 @dataclass(frozen=True, slots=True)

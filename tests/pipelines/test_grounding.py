@@ -111,6 +111,19 @@ def test_a_bare_name_must_come_from_a_passage_that_speaks_of_the_matter() -> Non
     assert marks(check("Ruth Okafor", [source], question="Who took the minutes?")) == [False]
 
 
+def test_what_the_question_brought_in_must_be_in_the_cited_passage() -> None:
+    bearings = Passage("Running the machine with the bolts in place destroys the bearings.", "manual.pdf", chunk_id=1)
+    filter_ = Passage("E18: the filter is blocked. Clean the filter.", "manual.pdf", chunk_id=2)
+    claim = "E18 on the machine means that the bearings are destroyed."
+    question = "What does E18 on the machine mean?"
+    assert marks(check(claim, [bearings], question=question)) == [False]
+    assert marks(check(claim, [bearings, filter_], question=question)) == [False]
+    assert marks(check("E18 means that the filter is blocked.", [bearings, filter_], question=question)) == [True]
+    paid = Passage("Anna paid 300 euros on 3 May.", "log.md", chunk_id=3)
+    assert marks(check("It was Peter who paid 300 euros.", [paid], question="How much did Peter pay?")) == [False]
+    assert marks(check("It was Anna who paid 300 euros.", [paid], question="How much did Anna pay?")) == [True]
+
+
 def test_what_is_counted_is_not_settled_by_vectors() -> None:
     source = Passage("Plum cake: 250 g flour, 120 g butter.", "cake.md")
     checked = check("The plum cake has 250 calories.", [source], question="How many calories?", embed=Vectors("cake"))

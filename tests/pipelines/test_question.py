@@ -72,6 +72,14 @@ def test_near_passages_fit_and_far_ones_do_not() -> None:
     assert fitting([far], "zebra") == []
 
 
+def test_what_the_question_pins_down_comes_first() -> None:
+    general, exact = hit("The washing machine shows errors.", cosine=0.6), hit("E18: clean the filter.", cosine=0.4)
+    assert fitting([general, exact], "What does E18 on the washing machine mean?") == [exact, general]
+    paul, ruth = hit("Paul moved the fair.", cosine=0.5), hit("Ruth moved the fair.", cosine=0.5)
+    assert fitting([paul, ruth], "When did Ruth move the fair?") == [ruth, paul]
+    assert fitting([paul, ruth], "Who moved the fair?") == [paul, ruth], "otherwise the search's order"
+
+
 def test_words_fit_whatever_the_vector_says_and_without_one() -> None:
     assert fitting([hit("the rents were paid")], "How much is the rent?")
     assert fitting([hit("the rent", cosine=-0.1)], "How much is the rent?")
