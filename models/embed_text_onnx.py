@@ -191,7 +191,7 @@ class OnnxTextEmbedder:
             if rewritten is None:
                 return b""
             plain = open_model(self._model_file, sha256=self.sha256)  # once, so its graph is not worth keeping
-            if self._agrees(open_session(rewritten, name=self.model_id), plain):
+            if self._agrees(open_session(rewritten, name=self.model_id, optimised=True), plain):
                 return rewritten
             LOGGER.warning("%s: integer arithmetic differs too much and is not used", self.model_id)
             return b""
@@ -201,7 +201,7 @@ class OnnxTextEmbedder:
         if not graph:  # kept as well: a model that cannot be rewritten is not tried at every start
             return None
         self.arithmetic = "int8"
-        return open_session(graph, name=self.model_id)
+        return open_session(graph, name=self.model_id, optimised=True)
 
     def _agrees(self, one: OnnxSession, other: OnnxSession) -> bool:
         """Whether two sessions give vectors of the same direction for the probes."""

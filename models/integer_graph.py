@@ -3,11 +3,12 @@
 Files named int8 often hold only the *weights* in int8: the engine turns them back into floats when it loads them,
 and computes in floats. Here activations are rounded to 8 bits too, one scale a token (the token's largest value),
 so that a text's vector does not depend on its neighbours in a batch; ONNX Runtime's own dynamic quantisation takes
-one scale for the whole batch, and is coarser. Attention, GELU and norms become the engine's fused operators, and
-the attention mask goes: the graph takes texts of one length at a time, so there is nothing to mask.
+one scale for the whole batch, and is coarser. Attention and GELU become the engine's fused operators, and the
+attention mask goes: the graph takes texts of one length at a time, so there is nothing to mask.
 
-all-MiniLM-L6-v2 on passages of 80 to 256 tokens, AVX2, one thread: 1.5 times the tokens a second of the file as
-shipped; cosine with its vectors 0.997 (one scale a batch: 0.992). Graph in, graph out; loads no engine.
+all-MiniLM-L6-v2 on passages of 80 to 256 tokens, AVX2, one thread: 2.0 times the tokens a second of the file as
+shipped, 1.8 times those of the same weights in floats with fused attention; cosine with the file's own vectors
+0.997 (with one scale a batch: 0.992). Graph in, graph out; loads no engine.
 """
 
 from __future__ import annotations
@@ -140,10 +141,9 @@ class _Writer:
         return self._node("LayerNormalization", [values, weight, bias], axis=-1, epsilon=norm.epsilon)
 
     def _skip_norm(self, values: str, skip: str, bias: str, norm: Norm, name: str) -> str:
-        weight, shift = self._constant(f"{name}_weight", norm.weight), self._constant(f"{name}_bias", norm.bias)
-        return self._node(
-            "SkipLayerNormalization", [values, skip, weight, shift, bias], domain=_MICROSOFT, epsilon=norm.epsilon
-        )
+        # Not the engine's SkipLayerNormalization: on a CPU it takes six times as long as the plain one.
+        total = self._node("Add", [self._node("Add", [values, skip]), bias])
+        return self._norm(total, norm, name)
 
     def _constant(self, name: str, array: NDArray[Any]) -> str:
         from onnx import numpy_helper
