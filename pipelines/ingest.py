@@ -98,8 +98,8 @@ class Ingest:
         yield from self._plan(run, plan, roots)
         if not stop.is_set():
             self._documents.add_roots(plan.roots)
-            if plan.new:
-                self._documents.begin(plan.new)
+            if plan.to_read:
+                self._documents.begin(plan.to_read)
             run.to_embed = self._queue.waiting()
             if plan.to_read or run.to_embed:
                 yield from self._get_embedder(run)

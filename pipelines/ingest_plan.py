@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.events import FileFailed, IndexProgress
-from rag.documents import Documents, KnownFile
+from rag.documents import Documents, UnreadFile
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge, UnsupportedFile
 from rag.path_text import path_text
 from rag.walk import FoundFile, WalkProblem
@@ -31,8 +31,6 @@ class Plan:
 
     to_read: list[FoundFile] = field(default_factory=list)
     """New or changed files, in the walk's order."""
-    new: list[FoundFile] = field(default_factory=list)
-    """Those of them that the library does not list yet."""
     unchanged: int = 0
     still_failed: list[FileFailed] = field(default_factory=list)
     """Files that failed before and are as they were."""
@@ -53,8 +51,10 @@ def failure_kind(error: ReadError, reading_identity: str) -> str:
     )
 
 
-def _worth_another_try(known: KnownFile, reading_identity: str) -> bool:
-    digest, _, name = known.failure.partition(" ")
+def _worth_another_try(before: UnreadFile, found: FoundFile, reading_identity: str) -> bool:
+    if not before.failed or (before.size_bytes, before.mtime_ns) != (found.size_bytes, found.mtime_ns):
+        return True
+    digest, _, name = before.failure.partition(" ")
     return not name or digest != hashlib.sha256(f"{name}\n{reading_identity}".encode()).hexdigest()[:16]
 
 
@@ -65,11 +65,21 @@ def make_plan(
 
     `roots` are resolved paths. A generator that is closed early leaves a plan without `gone`.
     """
-    known = documents.known_files()
-    seen: set[str] = set()
+    not_seen = documents.read_files()
+    unread = documents.unread_files()
+    files_read = len(not_seen)
+    changed: set[str] = set()
     incomplete: list[str] = []
     troubled: set[str] = set()
-    for found in walk(roots):
+    for walked, found in enumerate(walk(roots), start=1):
+        if not walked % PROGRESS_EVERY:
+            yield IndexProgress("walking", walked, 0, path_text(found.path))
+        try:
+            # A FoundFile is a tuple: equal to what the library has of a file that was read and has not changed.
+            not_seen.remove(found)  # type: ignore[arg-type]  # a problem is never equal
+            continue
+        except KeyError:
+            pass
         if isinstance(found, WalkProblem):
             problem = FileFailed(path_text(found.path), found.reason, found.hint)
             plan.problems.append(problem)
@@ -78,29 +88,19 @@ def make_plan(
                 incomplete.append(found.path)
             yield problem
             continue
-        path, size_bytes, mtime_ns = found
-        seen.add(path)
-        before = known.get(path)
-        if before is None:
-            plan.new.append(found)
-            plan.to_read.append(found)
-        elif before.size_bytes != size_bytes or before.mtime_ns != mtime_ns or before.state == "found":
-            plan.to_read.append(found)
-        elif before.state == "read":
-            plan.unchanged += 1
-        elif _worth_another_try(before, reading_identity):
+        before = unread.pop(found.path, None)
+        if before is None or _worth_another_try(before, found, reading_identity):
             plan.to_read.append(found)
         else:
-            plan.still_failed.append(FileFailed(path_text(path), before.reason, before.hint))
-        if len(seen) % PROGRESS_EVERY == 0:
-            yield IndexProgress("walking", len(seen), 0, path_text(path))
+            plan.still_failed.append(FileFailed(path_text(found.path), before.reason, before.hint))
+        changed.add(found.path)
+    plan.unchanged = files_read - len(not_seen)
     plan.roots = [root for root in roots if root not in troubled]
-    walked = tuple(root.rstrip(os.sep) + os.sep for root in roots)
+    below = tuple(root.rstrip(os.sep) + os.sep for root in roots)
     unsure = tuple(path.rstrip(os.sep) + os.sep for path in incomplete)
+    not_found = {*unread, *(path for path, _, _ in not_seen)} - changed
     plan.gone = sorted(
-        path
-        for path in known.keys() - seen
-        if (path + os.sep).startswith(walked) and not (path + os.sep).startswith(unsure)
+        path for path in not_found if (path + os.sep).startswith(below) and not (path + os.sep).startswith(unsure)
     )
 
 

@@ -32,13 +32,13 @@ REMOVED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
-    """What the library knows about a path."""
+class UnreadFile:
+    """What the library knows about a file that it has not read."""
 
     size_bytes: int
     mtime_ns: int
-    state: str
-    """found, read or failed."""
+    failed: bool
+    """False: found, and not tried yet."""
     failure: str
     """What `record_failure` was told: decides whether it is worth another try."""
     reason: str
@@ -70,10 +70,28 @@ class Documents:
                     "INSERT INTO roots (path, added_at_s) VALUES (?, ?)", [(path, time.time()) for path in new]
                 )
 
-    def known_files(self) -> dict[str, KnownFile]:
-        """All files of the library by their path as `FoundFile` has it, in one read."""
-        rows = self._db.query("SELECT path, size_bytes, mtime_ns, state, failure, reason, hint FROM documents")
-        return {os.fsdecode(path): KnownFile(*rest) for path, *rest in rows}
+    def read_files(self) -> set[tuple[str, int, int]]:
+        """(path, size in bytes, mtime in ns) of every file that was read: equal to the `FoundFile` of one that
+        has not changed.
+
+        In one read and without a step of Python for each: this is what indexing an unchanged folder costs.
+        """
+        as_shown = "FROM documents WHERE state = 'read' AND CAST(path_text AS BLOB)"
+        files = set(self._db.query(f"SELECT path_text, size_bytes, mtime_ns {as_shown} = path"))
+        # Names that are not UTF-8 are shown otherwise than they are.
+        odd = self._db.query(f"SELECT path, size_bytes, mtime_ns {as_shown} <> path")
+        files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in odd)
+        return files
+
+    def unread_files(self) -> dict[str, UnreadFile]:
+        """Files that were only found, or failed, by their path as `FoundFile` has it."""
+        rows = self._db.query(
+            "SELECT path, size_bytes, mtime_ns, state = 'failed', failure, reason, hint FROM documents"
+            " WHERE state <> 'read'"
+        )
+        return {
+            os.fsdecode(path): UnreadFile(size, mtime, bool(failed), *rest) for path, size, mtime, failed, *rest in rows
+        }
 
     def has_file_of_size(self, size_bytes: int) -> bool:
         """Whether some file that was read has this size, so that a new one may be its copy."""
@@ -118,7 +136,7 @@ class Documents:
             return Recorded(content_id, 0, _set_document(connection, file, content_id, "read"))
 
     def record_failure(self, file: FoundFile, error: ReadError, failure: str) -> None:
-        """A file could not be read: it stays listed with the reason; `failure` comes back in `KnownFile`.
+        """A file could not be read: it stays listed with the reason; `failure` comes back in `UnreadFile`.
 
         It is only tried when it is new or has changed, so what the library held of it is no longer what the
         file says: those passages go.

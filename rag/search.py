@@ -9,6 +9,7 @@ Knows nothing of prompts or of answers.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
@@ -64,8 +65,7 @@ class Search:
         fused = reciprocal_rank_fusion(
             [words, [hit.chunk_id for hit in near], names], weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT]
         )
-        passages = self._passages.by_id(chunk_id for chunk_id, _ in fused)
-        candidates = [(passages[chunk_id], score) for chunk_id, score in fused if chunk_id in passages]
+        candidates = self._loaded(fused, at_once=2 * k)
         chosen = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)))
         words_rank = {chunk_id: rank for rank, chunk_id in enumerate(words, start=1)}
         vector_rank = {hit.chunk_id: rank for rank, hit in enumerate(near, start=1)}
@@ -84,6 +84,13 @@ class Search:
             )
             for rank, (passage, score) in enumerate(chosen, start=1)
         ]
+
+    def _loaded(self, fused: Sequence[tuple[int, float]], *, at_once: int) -> Iterator[tuple[Passage, float]]:
+        """The passages with their scores, read as they are asked for: mostly the first few are enough."""
+        for start in range(0, len(fused), at_once):
+            some = fused[start : start + at_once]
+            passages = self._passages.by_id(chunk_id for chunk_id, _ in some)
+            yield from ((passages[chunk_id], score) for chunk_id, score in some if chunk_id in passages)
 
     def _near(self, query: str, limit: int, kinds: frozenset[Kind] | None) -> list[VectorHit]:
         if self._embedder is None:
@@ -114,31 +121,30 @@ def _shortened(query: str) -> str:
     return f"{query[:half]} {query[-half:]}"
 
 
-def choose(candidates: list[tuple[Passage, float]], k: int, per_document: int) -> list[tuple[Passage, float]]:
+def choose(candidates: Iterable[tuple[Passage, float]], k: int, per_document: int) -> list[tuple[Passage, float]]:
     """The best k of what was found, best first: nothing twice, and room for more than one file.
 
     What is over a file's share comes in only where there are too few others; then its score decides its place.
     """
-    chosen: list[int] = []
-    over_share: list[int] = []
+    chosen: list[tuple[int, Passage, float]] = []
+    over_share: list[tuple[int, Passage, float]] = []
     taken: dict[int, int] = {}
     prints: list[_Print] = []
-    for index, (passage, _) in enumerate(candidates):
-        if len(chosen) == k:
-            break
+    for place, (passage, score) in enumerate(candidates):
         content_id = passage.chunk.content_id
         if taken.get(content_id, 0) >= per_document:
-            over_share.append(index)
-            continue
-        if _is_new(passage.chunk.text, prints):
-            chosen.append(index)
+            over_share.append((place, passage, score))
+        elif _is_new(passage.chunk.text, prints):
+            chosen.append((place, passage, score))
             taken[content_id] = taken.get(content_id, 0) + 1
-    for index in over_share:
+            if len(chosen) == k:
+                break
+    for place, passage, score in over_share:
         if len(chosen) == k:
             break
-        if _is_new(candidates[index][0].chunk.text, prints):
-            chosen.append(index)
-    return [candidates[index] for index in sorted(chosen)]
+        if _is_new(passage.chunk.text, prints):
+            chosen.append((place, passage, score))
+    return [(passage, score) for _, passage, score in sorted(chosen, key=lambda each: each[0])]
 
 
 _WORD = re.compile(r"\w+")
@@ -153,7 +159,7 @@ class _Print:
         words = _WORD.findall(text)
         self.words = frozenset(word.casefold() for word in words)
         # Bills of two months are nearly the same text: a number or a name tells them apart.
-        self.particulars = frozenset(word for word in words if word[0].isupper() or any(c.isdigit() for c in word))
+        self.particulars = frozenset(word for word in words if word[0].isupper() or not word.isalpha())
 
     def same_as(self, other: _Print) -> bool:
         if self.particulars != other.particulars:

@@ -71,7 +71,7 @@ def test_a_changed_file_is_replaced_at_once(db: LibraryDb) -> None:
 def test_a_touched_file_is_not_changed(db: LibraryDb) -> None:
     record(db, "/a.txt", ["words"])
     assert not record(db, "/a.txt", ["words"], mtime_ns=2).changed
-    assert Documents(db).known_files()["/a.txt"].mtime_ns == 2
+    assert Documents(db).read_files() == {("/a.txt", 5, 2)}
 
 
 def test_a_failed_file_stays_listed_with_its_reason_and_is_not_found_any_more(db: LibraryDb) -> None:
@@ -79,7 +79,8 @@ def test_a_failed_file_stays_listed_with_its_reason_and_is_not_found_any_more(db
     Documents(db).record_failure(found("/a.pdf", mtime_ns=2), DamagedFile("cut off", hint="get it again"), "kind")
     (row,) = list_documents(db)
     assert (row.state, row.reason, row.chunk_count) == ("failed", "cut off", 0)
-    assert Documents(db).known_files()["/a.pdf"].hint == "get it again"
+    assert Documents(db).unread_files()["/a.pdf"].hint == "get it again"
+    assert Documents(db).read_files() == set()
     assert count_library(db).chunks == 0
 
 
@@ -95,7 +96,7 @@ def test_forgetting_a_folder_takes_what_is_under_it_and_no_more(db: LibraryDb) -
 def test_names_need_not_be_utf8(db: LibraryDb) -> None:
     path = os.fsdecode(b"/caf\xe9.txt")
     record(db, path, ["words"])
-    assert list(Documents(db).known_files()) == [path]
+    assert Documents(db).read_files() == {found(path, size_bytes=5)}
     assert [row.path for row in list_documents(db)] == [r"/caf\xe9.txt"]
     assert Documents(db).remove([path]) == 1
 

@@ -1,0 +1,191 @@
+"""How fast files become searchable, and what indexing them again costs when nothing has changed.
+
+    python scripts/bench_index.py [--files 2000] [--rounds 9] [--weights FOLDER] [--passages 200]
+
+Three figures, each beside its anchor in the same run, turn and turn about:
+- indexing unchanged files again, beside a bare walk that stats them plus one read of the library (goal: 1.5x);
+- files a second until their words can be searched;
+- with `--weights`, tokens embedded a second through the whole pipeline, beside the embedder alone on the same
+  passages in one call (goal: 0.9).
+A human table; the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench_search import RandomVectors, SyntheticText
+
+from models.embed_text_onnx import OnnxTextEmbedder
+from models.errors import WeightsMissing
+from pipelines.events import IndexDone, IndexReport
+from pipelines.foreground import Foreground
+from pipelines.ingest import Ingest
+from rag.chunking import Chunker
+from rag.embedding_queue import EmbeddingQueue
+from rag.library_db import LibraryDb
+from rag.ports import TextEmbedder
+from rag.readers.registry import accepts_name
+from rag.reading import DocumentReader
+from rag.records import ChunkDraft, ReadDocument
+from rag.walk import walk
+
+FILES_A_FOLDER = 50
+UNCHANGED_GOAL = 1.5
+EMBED_GOAL = 0.9
+CHUNK_TOKENS = 200
+EMBED_ROUNDS = 3
+
+
+def make_files(folder: Path, count: int) -> None:
+    texts, chance = SyntheticText(), random.Random(1)
+    for number in range(count):
+        here = folder / f"{number // FILES_A_FOLDER:03}"
+        here.mkdir(parents=True, exist_ok=True)
+        (here / f"note {number:05}.txt").write_text(texts.text(chance.randint(20, 300)))
+
+
+def whole(document: ReadDocument) -> Sequence[ChunkDraft]:
+    """One passage a document: splitting is not what the comparison of unchanged files is about."""
+    block = document.blocks[0]
+    return [ChunkDraft(0, block.text, (), block.locator, 0, len(block.text), len(block.text.split()))]
+
+
+def no_embedder() -> TextEmbedder:
+    raise WeightsMissing("this run is about words")
+
+
+def ingest_of(
+    db: LibraryDb,
+    reader: DocumentReader,
+    split: Callable[[ReadDocument], Sequence[ChunkDraft]],
+    load_embedder: Callable[[], TextEmbedder],
+) -> Ingest:
+    return Ingest(
+        db=db,
+        walk=partial(walk, accepts=accepts_name),
+        reader=reader,
+        split=split,
+        load_embedder=load_embedder,
+        chroma=None,
+        foreground=Foreground(),
+    )
+
+
+def run(ingest: Ingest, *roots: Path) -> IndexReport:
+    *_, last = ingest.run(roots, threading.Event())
+    assert isinstance(last, IndexDone)
+    return last.report
+
+
+def bare_walk(db: LibraryDb, root: Path) -> int:
+    """The anchor: list and stat every file, read what the library knows of them."""
+    found = 0
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    entry.stat(follow_symlinks=False)
+                    found += 1
+    known = db.query("SELECT path, size_bytes, mtime_ns, state, failure, reason, hint FROM documents")
+    assert len(known) == found
+    return found
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def measure_unchanged(folder: Path, files: int, rounds: int) -> dict[str, Any]:
+    make_files(folder / "files", files)
+    with LibraryDb(folder / "library.sqlite") as db, DocumentReader() as reader:
+        words = run(ingest_of(db, reader, whole, no_embedder), folder / "files")
+        ingest = ingest_of(db, reader, whole, RandomVectors)
+        run(ingest, folder / "files")
+        again, bare = [], []
+        for _ in range(rounds):
+            bare.append(seconds_of(lambda: bare_walk(db, folder / "files")))
+            again.append(seconds_of(lambda: run(ingest, folder / "files")))
+    figures = {
+        "files": files,
+        "words_files_per_s": files / words.seconds,
+        "unchanged_ms": 1000 * statistics.median(again),
+        "bare_walk_ms": 1000 * statistics.median(bare),
+    }
+    figures["unchanged_ratio"] = figures["unchanged_ms"] / figures["bare_walk_ms"]
+    return figures
+
+
+def load_real(weights: Path) -> OnnxTextEmbedder:
+    from bench_retrieval import load_embedder
+
+    return load_embedder(weights)
+
+
+def measure_embedding(folder: Path, weights: Path, passages: int) -> dict[str, Any]:
+    make_files(folder / "files", passages)
+    embedder = load_real(weights)
+    split = Chunker(embedder.tokenizer_json, CHUNK_TOKENS).split
+    with LibraryDb(folder / "library.sqlite") as db, DocumentReader() as reader:
+        run(ingest_of(db, reader, split, no_embedder), folder / "files")
+        queue = EmbeddingQueue(db)
+        texts = [text for batch in queue.batches(reading_goes_on=False, stop=threading.Event()) for text in batch.texts]
+        tokens = sum(map(embedder.count_tokens, texts))
+        alone, through = [], []
+        for _ in range(EMBED_ROUNDS):
+            alone.append(seconds_of(lambda: embedder.embed_passages(texts)))
+            with db.transaction() as connection:
+                connection.execute("DELETE FROM vectors")
+                connection.execute("UPDATE contents SET state = 'words'")
+            through.append(seconds_of(lambda: run(ingest_of(db, reader, split, lambda: embedder))))
+            assert queue.waiting() == 0
+    embedder.close()
+    return {
+        "passages": len(texts),
+        "embed_tokens_per_s": tokens / min(through),
+        "embedder_alone_tokens_per_s": tokens / min(alone),
+        "embed_ratio": min(alone) / min(through),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--weights", type=Path, help="folder of installed weights, to measure embedding")
+    parser.add_argument("--passages", type=int, default=100, help="files to embed, of one or two passages each")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure_unchanged(Path(folder), options.files, options.rounds)
+    if options.weights:
+        with tempfile.TemporaryDirectory() as folder:
+            figures |= measure_embedding(Path(folder), options.weights, options.passages)
+    for name, value in figures.items():
+        print(f"{name:30} {value:12,.2f}")
+    met = figures["unchanged_ratio"] <= UNCHANGED_GOAL and figures.get("embed_ratio", 1.0) >= EMBED_GOAL
+    print(f"\ngoals: unchanged <= {UNCHANGED_GOAL}, embedding >= {EMBED_GOAL}: {'met' if met else 'MISSED'}")
+    print(json.dumps({"bench": "index", **figures}))
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""How long a search takes in a running homebody, and what a passage costs in memory and on disk.
+
+    python scripts/bench_search.py [--sizes 2000,20000] [--chroma] [--weights FOLDER]
+
+Libraries of synthetic passages (words as frequent as in real text, random unit vectors of 384 dimensions) are
+searched with questions of 3 to 8 words after a warm-up. The question's embedding is not in the figures; with
+`--weights` it is measured beside them with the real embedder. The anchor is one product of the matrix with a
+vector, which no exact search can go below. `--chroma` measures chromadb beside it. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from rag.chroma_store import ChromaStore
+from rag.documents import Documents
+from rag.embedding_queue import EmbeddingQueue
+from rag.identity import claim_identity
+from rag.keyword_index import KeywordIndex
+from rag.library_db import LibraryDb
+from rag.records import Block, ChunkDraft, Locator, ReadDocument
+from rag.search import Search
+from rag.vectors import ExactVectors, Vectors
+from rag.walk import FoundFile
+
+DIMENSION = 384
+VOCABULARY = 30_000
+PASSAGE_WORDS = 120
+STOP_RANKS = 150
+PASSAGES_A_FILE = 20
+QUESTIONS = 200
+WARM_UP = 20
+
+
+class RandomVectors:
+    """A TextEmbedder that costs nothing: random unit vectors."""
+
+    model_id = "random"
+    sha256 = hashlib.sha256(b"random").hexdigest()
+    dimension = DIMENSION
+    query_prefix = passage_prefix = ""
+    max_tokens = 256
+    tokenizer_json = ""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(1)
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = self._random.standard_normal((len(texts), DIMENSION), np.float32)
+        unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    def iter_passages(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        yield np.arange(len(texts)), self.embed_passages(texts)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self.embed_passages([text])[0]
+        return vector
+
+
+class SyntheticText:
+    """Words by Zipf's law."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(1)
+        letters = "bcdfghklmnprstvw"
+        self._words = [
+            "".join(self._random.choice(letters) + self._random.choice("aeiou") for _ in range(2 + rank % 3))
+            for rank in range(VOCABULARY)
+        ]
+        self._weights = np.cumsum(1 / np.arange(1, VOCABULARY + 1)).tolist()
+
+    def text(self, words: int) -> str:
+        return " ".join(self._random.choices(self._words, cum_weights=self._weights, k=words))
+
+    def question(self) -> str:
+        """Telling words: search leaves the most frequent ones out of a question anyway."""
+        count = self._random.randint(3, 8)
+        telling = self._words[STOP_RANKS:], np.cumsum(1 / np.arange(STOP_RANKS + 1, VOCABULARY + 1)).tolist()
+        return " ".join(self._random.choices(telling[0], cum_weights=telling[1], k=count))
+
+
+def fill(db: LibraryDb, passages: int, texts: SyntheticText, embedder: RandomVectors) -> None:
+    documents, queue = Documents(db), EmbeddingQueue(db)
+    claim_identity(db, embedder)
+    with db.transaction():
+        for first in range(0, passages, PASSAGES_A_FILE):
+            path = f"/synthetic/{first // 500}/{first}.txt"
+            parts = [texts.text(PASSAGE_WORDS) for _ in range(min(PASSAGES_A_FILE, passages - first))]
+            drafts = [
+                ChunkDraft(ordinal, part, (), Locator(line=ordinal + 1), 0, len(part), PASSAGE_WORDS)
+                for ordinal, part in enumerate(parts)
+            ]
+            document = ReadDocument("", "text", (Block("\n".join(parts)),), "bench")
+            documents.record(FoundFile(path, first, 1), hashlib.sha256(path.encode()).digest(), document, drafts)
+        for batch in queue.batches(reading_goes_on=False, stop=threading.Event()):
+            queue.store(batch.chunk_ids, embedder.embed_passages(batch.texts))
+    db.query("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def milliseconds(run: Callable[[str], object], questions: Sequence[str]) -> tuple[float, float]:
+    """p50 and p95, after a warm-up."""
+    for question in questions[:WARM_UP]:
+        run(question)
+    times = []
+    for question in questions:
+        began = time.perf_counter()
+        run(question)
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times), statistics.quantiles(times, n=20)[-1]
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def resident_bytes() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool) -> dict[str, Any]:
+    embedder = RandomVectors()
+    questions = [texts.question() for _ in range(QUESTIONS)]
+    with LibraryDb(folder / "library.sqlite") as db:
+        fill(db, passages, texts, embedder)
+        disk = (folder / "library.sqlite").stat().st_size
+        before = resident_bytes()
+        exact = ExactVectors(db)
+        began = time.perf_counter()
+        exact.warm_up()
+        figures: dict[str, Any] = {
+            "passages": passages,
+            "load_ms": 1000 * (time.perf_counter() - began),
+            "memory_bytes_a_passage": (resident_bytes() - before) / passages,
+            "disk_bytes_a_passage": disk / passages,
+        }
+        matrix = np.stack([embedder.embed_query("") for _ in range(passages)])
+        keyword_index = KeywordIndex(db)
+        search = Search(db, Vectors(db, None, exact_up_to=10**9), keyword_index, embedder)
+        timed: dict[str, Callable[[str], object]] = {
+            "search": search.search,
+            "words": lambda question: keyword_index.search(question, limit=50),
+            "names": keyword_index.named_contents,
+            "exact": lambda question: exact.search(embedder.embed_query(question), limit=50),
+            "anchor": lambda question: matrix @ embedder.embed_query(question),
+        }
+        store = ChromaStore(db, folder / "chroma")
+        if chroma:
+            began = time.perf_counter()
+            for _ in store.bring_in_step(threading.Event()):
+                pass
+            figures["chroma_build_s"] = time.perf_counter() - began
+            figures["chroma_disk_bytes_a_passage"] = folder_bytes(folder / "chroma") / passages
+            began = time.perf_counter()
+            store.open_in_background()
+            store.wait_until_opened(600)
+            figures["chroma_check_and_open_s"] = time.perf_counter() - began
+            timed["chroma"] = lambda question: store.query(embedder.embed_query(question), 50)
+        for name, run in timed.items():
+            figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = milliseconds(run, questions)
+        store.close()
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="2000,20000", help="numbers of passages, with commas")
+    parser.add_argument("--chroma", action="store_true", help="measure chromadb too: building it takes a while")
+    parser.add_argument("--weights", type=Path, help="folder of installed weights, to time a question's embedding")
+    options = parser.parse_args()
+    texts = SyntheticText()
+    results = []
+    for size in options.sizes.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(int(size), texts, Path(folder), chroma=options.chroma)
+        results.append(figures)
+        print(f"{figures['passages']:,} passages")
+        for name in ("search", "words", "names", "exact", "anchor", "chroma"):
+            if f"{name}_p50_ms" in figures:
+                print(f"  {name:8} p50 {figures[f'{name}_p50_ms']:8.2f} ms   p95 {figures[f'{name}_p95_ms']:8.2f} ms")
+        for name in figures:
+            if "_p" not in name or name.endswith("a_passage"):
+                print(f"  {name:28} {figures[name]:,.1f}")
+    summary: dict[str, Any] = {"bench": "search", "results": results}
+    if options.weights:
+        from bench_retrieval import load_embedder
+
+        real = load_embedder(options.weights)
+        summary["embed_query_p50_ms"], summary["embed_query_p95_ms"] = milliseconds(
+            real.embed_query, ["how much is the rent of the flat a month?", "which ferry goes to the island?"] * 25
+        )
+        real.close()
+        print(f"embedding a question: p50 {summary['embed_query_p50_ms']:.1f} ms")
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
