@@ -100,6 +100,13 @@ def test_the_cache_keeps_the_newest_graphs_of_a_model(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_without_a_hash_is_never_taken_for_another(tmp_path: Path) -> None:
+    cache = GraphCache(tmp_path)
+    assert cache.get_or_make("", "key", lambda: b"one") == b"one"
+    assert cache.get_or_make("", "key", lambda: b"other") == b"other"
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_weights_name_the_command(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"gone\.onnx") as raised:
         open_model(tmp_path / "gone.onnx", sha256="0" * 64)
