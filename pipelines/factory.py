@@ -33,7 +33,7 @@ from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
 from rag.documents import Documents
-from rag.errors import LibraryLocked
+from rag.errors import LibraryError, LibraryLocked
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
@@ -77,7 +77,13 @@ class HomeOnThisMachine:
         self._closed = False
         self._foreground = Foreground()
         self._indexing = threading.Lock()
-        paths.create()
+        try:
+            paths.create()
+        except OSError as error:
+            raise LibraryError(
+                f"the data folder {paths.root} cannot be used ({error.strerror or error})",
+                hint="free its path, or name another folder: HOMEBODY_HOME=/somewhere/else",
+            ) from error
         self._lock = WriterLock(paths.lock_file)
         may_write = (write or not paths.library_file.exists()) and self._lock.acquire()
         self.read_only_because = "" if may_write else self._why_read_only(asked_to_write=write)
