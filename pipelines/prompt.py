@@ -41,6 +41,8 @@ NEW_MESSAGE_SHARE = 0.25
 """Of the room, kept free of older turns for the new question and its passages."""
 ANSWER_SHARE = 0.5
 """An answer is never promised more of the context than this."""
+HEADINGS_SHOWN = 3
+"""The innermost ones."""
 TRIED_A_PLACE = 4
 """When a passage is too long for what is left, shorter ones further down may fit: this many are tried a place."""
 TURN_OVERHEAD_TOKENS = 12
@@ -196,10 +198,15 @@ def first_turn_kept(turns: Sequence[tuple[int, int]], question_tokens: int, room
 
 
 def fenced(passage: Passage, n: int) -> str:
-    """A passage between its marks. Marks inside the text or the name lose their bracket."""
-    place = ", ".join((passage.source_name, *(" > ".join(passage.heading_path[-2:]),) * bool(passage.heading_path)))
-    name = re.sub(r"[\[\]\s]+", " ", place).strip()
-    return f"[Passage {n}: {name}]\n{_FENCE_MARK.sub('(', passage.text.strip())}\n[End of passage {n}]"
+    """A passage under its headings, between its marks. Marks inside the text or the name lose their bracket.
+
+    The headings stand as Markdown, not beside the name: a small model then takes a date from them reliably.
+    """
+    name = re.sub(r"[\[\]\s]+", " ", passage.source_name).strip()
+    headings = [" ".join(heading.split()) for heading in passage.heading_path[-HEADINGS_SHOWN:]]
+    lines = [f"{'#' * depth} {heading}" for depth, heading in enumerate(headings, 1)]
+    inside = _FENCE_MARK.sub("(", "\n".join((*lines, passage.text.strip())))
+    return f"[Passage {n}: {name}]\n{inside}\n[End of passage {n}]"
 
 
 def _system() -> ChatMessage:

@@ -158,4 +158,4 @@ def test_a_file_name_cannot_close_the_fence_either() -> None:
 
 def test_a_passage_says_where_it_stands() -> None:
     where = passage("t", 1, locator=Locator(page=3), heading_path=("House", "Costs", "Rent"))
-    assert fenced(where, 2).startswith("[Passage 2: file1.md, page 3, Costs > Rent]\n")
+    assert fenced(where, 2) == "[Passage 2: file1.md, page 3]\n# House\n## Costs\n### Rent\nt\n[End of passage 2]"
