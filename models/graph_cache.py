@@ -32,8 +32,8 @@ class GraphCache:
     def get_or_make(self, model_sha256: str, key: str, make: Callable[[], bytes]) -> bytes:
         """The bytes kept under the key, or those that `make` returns, which are then kept.
 
-        A model without a hash is not kept: its graph could be taken for another's. Keeping is best effort: a full or read-only disk costs only the time of making them again. Whatever
-        `make` raises is the caller's.
+        A model without a hash is not kept: its graph could be taken for another's. Keeping is best effort: a full
+        or read-only disk costs only the time of making them again. Whatever `make` raises is the caller's.
         """
         if self._folder is None or not model_sha256:
             return make()
