@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,11 @@ CHILD_COMMAND = (sys.executable, "-m", "rag.chroma_child")
 ROOM_BYTES = 64 * 2**20
 """With less free space than this a failed write is put down to the disk, not to damage."""
 
+ENDED_FROM_OUTSIDE = frozenset(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGKILL") if hasattr(signal, name)
+)
+"""By the system or the user; chromadb itself dies of others."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChromaProgress:
@@ -52,6 +58,10 @@ class ChromaProgress:
 
 class _ChildFailed(Exception):
     """The child ended without having finished; the text says how."""
+
+
+class _ChildEnded(_ChildFailed):
+    """Somebody else ended it: that says nothing about the folder."""
 
 
 class ChromaStore:
@@ -70,6 +80,7 @@ class ChromaStore:
         self._why_not_ready = "chromadb has not been opened yet"
         self._opener: threading.Thread | None = None
         self._stop = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
 
     @property
     def ready(self) -> bool:
@@ -111,6 +122,9 @@ class ChromaStore:
         """Check, bring in step and open, in a thread of its own. Does nothing while one is at it already."""
         with self._asking:
             if self._stop.is_set() or (self._opener is not None and self._opener.is_alive()):
+                return
+            if self._db.read_only:
+                self._why_not_ready = "chromadb belongs to the homebody that writes"
                 return
             if self._collection is not None and not self.behind:
                 return
@@ -158,6 +172,12 @@ class ChromaStore:
                 yield from self._run_child(stop)
                 return
             except _ChildFailed as failure:
+                if stop.is_set() or self._stop.is_set():
+                    return
+                if isinstance(failure, _ChildEnded):
+                    raise ChromaFailed(
+                        f"telling chromadb was cut short ({failure})", hint="index again: it goes on where it was"
+                    ) from failure
                 if shutil.disk_usage(self._folder.parent).free < ROOM_BYTES:
                     raise ChromaFailed(
                         f"there is no space left for chromadb's copy of the vectors in {self._folder}",
@@ -190,9 +210,11 @@ class ChromaStore:
                 stderr=complaints,
                 text=True,
                 env=environment,
+                start_new_session=True,  # Ctrl-C is for this process; the child sees its standard input end
             )
             assert child.stdin is not None
             assert child.stdout is not None
+            self._child = child
             try:
                 finished = False
                 for line in child.stdout:
@@ -207,11 +229,14 @@ class ChromaStore:
                         if stop.is_set():
                             return
                         _tell(child.stdin, "go on")
-                if child.wait() != 0 or not finished:
+                if -child.wait() in ENDED_FROM_OUTSIDE:
+                    raise _ChildEnded(_how_it_ended(child.returncode))
+                if child.returncode != 0 or not finished:
                     raise _ChildFailed(f"{_how_it_ended(child.returncode)}{_last_line(complaints)}")
             except json.JSONDecodeError as error:
                 raise _ChildFailed("it said something that cannot be understood") from error
             finally:
+                self._child = None
                 child.kill()
                 child.wait()
                 child.stdout.close()
@@ -243,17 +268,17 @@ class ChromaStore:
     def close(self) -> None:
         """Stop background work and close the folder. Safe to call twice."""
         self._stop.set()
+        if (child := self._child) is not None:
+            child.kill()
         if self._opener is not None:
             self._opener.join()
         self._close_collection()
 
 
 def _tell(pipe: IO[str], text: str) -> None:
-    try:
+    with suppress(BrokenPipeError):  # it has ended: its exit code says how
         pipe.write(text + "\n")
         pipe.flush()
-    except BrokenPipeError as error:
-        raise _ChildFailed("it ended in the middle") from error
 
 
 def _how_it_ended(exit_code: int) -> str:

@@ -139,9 +139,10 @@ def unpacked(blobs: Sequence[bytes]) -> NDArray[np.float32]:
 class Vectors:
     """The vectors of a library, by whichever store answers best and is known to be whole.
 
-    Without `chroma` (a command that asks once and ends: importing chromadb alone takes longer than comparing
-    with every vector) it is always the exact one. With it, a library of more than `exact_up_to` vectors makes
-    chromadb be checked and opened by a thread of its own; the exact search answers until that is done.
+    A command that asks once and ends gets the exact one: importing chromadb alone takes longer than comparing
+    with every vector. A homebody that stays calls `warm_up`: with more than `exact_up_to` vectors chromadb is then
+    checked and opened by a thread of its own, and again after each change; until that is done the exact search
+    answers. Without `chroma` it always does.
     """
 
     def __init__(self, db: LibraryDb, chroma: ChromaStore | None, *, exact_up_to: int) -> None:
@@ -149,6 +150,7 @@ class Vectors:
         self._chroma = chroma
         self._exact_up_to = exact_up_to
         self._exact = ExactVectors(db)
+        self._stays = False
 
     def search(
         self, query: NDArray[np.float32], *, limit: int, kinds: frozenset[Kind] | None = None
@@ -159,7 +161,8 @@ class Vectors:
             found = self._chroma.query(query, limit)
             if found is not None:
                 return [VectorHit(chunk_id, cosine) for chunk_id, cosine in found]
-            self._chroma.open_in_background()
+            if self._stays:
+                self._chroma.open_in_background()
         return self._exact.search(query, limit=limit, kinds=kinds)
 
     @property
@@ -167,7 +170,8 @@ class Vectors:
         return count_vectors(self._db) == 0
 
     def warm_up(self) -> None:
-        """Load what the next search needs, so that it need not wait."""
+        """Load what the next searches need, so that they need not wait."""
+        self._stays = True
         if self._chroma is not None and count_vectors(self._db) > self._exact_up_to:
             self._chroma.open_in_background()
         self._exact.warm_up()
@@ -177,7 +181,7 @@ class Vectors:
         count = count_vectors(self._db)
         if count <= self._exact_up_to:
             return f"exact: {count:,} vectors; chromadb answers beyond {self._exact_up_to:,}"
-        if self._chroma is None:
+        if self._chroma is None or not self._stays:
             return f"exact: {count:,} vectors; for a single question that is quicker than starting chromadb"
         if self._chroma.ready:
             return f"chroma: {count:,} vectors, checked against the library file"

@@ -28,8 +28,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench_search import RandomVectors, SyntheticText
-
 from models.embed_text_onnx import OnnxTextEmbedder
 from models.errors import WeightsMissing
 from pipelines.events import IndexDone, IndexReport
@@ -43,6 +41,7 @@ from rag.readers.registry import accepts_name
 from rag.reading import DocumentReader
 from rag.records import ChunkDraft, ReadDocument
 from rag.walk import walk
+from scripts.bench_search import RandomVectors, SyntheticText
 
 FILES_A_FOLDER = 50
 UNCHANGED_GOAL = 1.5
@@ -136,7 +135,7 @@ def measure_unchanged(folder: Path, files: int, rounds: int) -> dict[str, Any]:
 
 
 def load_real(weights: Path) -> OnnxTextEmbedder:
-    from bench_retrieval import load_embedder
+    from scripts.bench_retrieval import load_embedder
 
     return load_embedder(weights)
 

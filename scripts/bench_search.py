@@ -201,7 +201,7 @@ def main() -> None:
                 print(f"  {name:28} {figures[name]:,.1f}")
     summary: dict[str, Any] = {"bench": "search", "results": results}
     if options.weights:
-        from bench_retrieval import load_embedder
+        from scripts.bench_retrieval import load_embedder
 
         real = load_embedder(options.weights)
         summary["embed_query_p50_ms"], summary["embed_query_p95_ms"] = milliseconds(

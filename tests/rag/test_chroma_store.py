@@ -93,7 +93,9 @@ def test_additions_and_removals_arrive_and_the_nearest_come_back(
     vectors = Vectors(db, store, exact_up_to=2)
     query = embedder.embed_query("cat")
     exact = vectors.search(query, limit=2)
-    assert vectors.describe().startswith("exact: 4 vectors; chromadb is being checked")
+    assert vectors.describe().startswith("exact: 4 vectors; for a single question")
+    vectors.warm_up()
+    assert not vectors.describe().startswith("chroma")
     assert store.wait_until_opened(60)
     assert vectors.describe() == "chroma: 4 vectors, checked against the library file"
     found = vectors.search(query, limit=2)
@@ -194,10 +196,45 @@ def test_a_child_that_crashes_takes_nobody_along(db: LibraryDb, tmp_path: Path) 
         bring_in_step(store)
     assert store.behind
     vectors = Vectors(db, store, exact_up_to=1)
+    vectors.warm_up()
     assert len(vectors.search(CountableEmbedder().embed_query("cat"), limit=5)) == 2
     assert not store.wait_until_opened(60)
     assert "killed by signal 11" in vectors.describe()
     vectors.close()
+
+
+ENDED_BY_THE_SYSTEM = (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_a_child_that_was_ended_from_outside_condemns_nothing(db: LibraryDb, tmp_path: Path) -> None:
+    record(db, "/cat.txt", ["cat", "dog"])
+    embed_all(db, CountableEmbedder())
+    (tmp_path / "chroma").mkdir()
+    with pytest.raises(ChromaFailed, match="cut short"):
+        bring_in_step(ChromaStore(db, tmp_path / "chroma", child_command=ENDED_BY_THE_SYSTEM))
+    assert not (tmp_path / "chroma.damaged").exists()
+
+
+def test_closing_does_not_wait_for_the_check(db: LibraryDb, store: ChromaStore) -> None:
+    record(db, "/cat.txt", ["cat", "dog"])
+    embed_all(db, CountableEmbedder())
+    store.open_in_background()
+    store.close()
+    assert not store.wait_until_opened(0)
+    store.open_in_background()
+    assert not store.wait_until_opened(0)
+
+
+def test_who_may_not_write_leaves_the_folder_alone(db: LibraryDb, tmp_path: Path) -> None:
+    record(db, "/cat.txt", ["cat", "dog"])
+    embed_all(db, CountableEmbedder())
+    with LibraryDb(db.file, read_only=True) as other:
+        vectors = Vectors(other, ChromaStore(other, tmp_path / "chroma"), exact_up_to=1)
+        vectors.warm_up()
+        assert vectors.describe() == "exact: 2 vectors; chromadb belongs to the homebody that writes"
+        vectors.close()
+    assert not (tmp_path / "chroma").exists()
 
 
 def test_a_stop_leaves_the_rest_for_the_next_time(db: LibraryDb, store: ChromaStore, tmp_path: Path) -> None:
