@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import work
@@ -43,7 +44,6 @@ def run_app(open_home: Callable[[], Home]) -> int:
     try:
         app.run()
     finally:
-        app.stop_everything()
         if app.home is not None:
             app.home.close()
     return app.return_code or 0
@@ -51,7 +51,7 @@ def run_app(open_home: Callable[[], Home]) -> int:
 
 class HomebodyApp(App[None]):
     TITLE = "homebody"
-    CSS_PATH = "styles/homebody.tcss"
+    CSS_PATH = Path(__file__).parent / "styles" / "homebody.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("everywhere")]
     ENABLE_COMMAND_PALETTE = True
 
@@ -176,6 +176,10 @@ class HomebodyApp(App[None]):
         for stop in self._stops:
             stop.set()
 
+    def on_unmount(self) -> None:
+        """However homebody is left: Python waits for its threads, so they are told before it does."""
+        self.stop_everything()
+
     def say(self, failure: Failure, *, severity: str = "warning") -> None:
         """A short notice; its text is shown as it is, never as markup."""
         levels: dict[str, Literal["information", "warning", "error"]] = {
@@ -297,10 +301,6 @@ class HomebodyApp(App[None]):
 
     def _forget_leaving(self) -> None:
         self._leave_asked = False
-
-    async def action_quit(self) -> None:
-        self.stop_everything()
-        self.exit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Every action of the registry that makes sense from anywhere."""

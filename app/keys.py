@@ -134,7 +134,7 @@ KEYS: tuple[KeyAction, ...] = (
         "ctrl+c",
         "interrupt",
         "Interrupt",
-        "Copy what is selected; otherwise stop the answer; twice: leave",
+        "Copy the selection, else stop the answer; twice: leave",
     ),
     KeyAction("everywhere", "ctrl+q", "quit", "Leave", "Leave homebody", in_palette=True, priority=True),
     KeyAction("source", "escape,q", "close", "Back", "Back to the conversation", in_footer=True),

@@ -114,7 +114,7 @@ def _insertions(text: str, sentences: Sequence[CheckedSentence]) -> Iterator[tup
             continue
         if sentence.supported:
             if sentence.citations:
-                yield place.offset, 0, place.before + " ".join(citation(n) for n in sentence.citations)
+                yield place.offset, 0, place.before + "".join(citation(n) for n in sentence.citations)
             continue
         reason = unsupported_reason(sentence)
         if place.can_enclose:

@@ -16,7 +16,7 @@ from app.screens.home_screen import HomeScreen
 from app.widgets.sourced_markdown import SourcedMarkdown
 from app.widgets.status_bar import StatusBar
 
-KEYS_WIDTH = 24
+KEYS_WIDTH = 22
 """Cells for the keys, before what they do."""
 HELP_FILE = Path(__file__).parent.parent / "help.md"
 

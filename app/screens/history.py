@@ -75,7 +75,6 @@ class HistoryScreen(HomeScreen):
         nothing = self.query_one("#nothing", Static)
         nothing.update("No conversation has these words." if event.searched else "No conversations yet.")
         nothing.display = not self._conversations
-        self._list.display = bool(self._conversations)
 
     @on(Input.Changed, "#search")
     def search_changed(self, event: Input.Changed) -> None:
@@ -156,7 +155,7 @@ class HistoryScreen(HomeScreen):
 
     def action_close(self) -> None:
         search = self.query_one("#search", Input)
-        if search.has_focus and (search.value or self._list.display):
+        if search.has_focus:
             search.value = ""
             self._list.focus()
         else:

@@ -127,7 +127,6 @@ class LibraryScreen(HomeScreen):
         nothing = self.query_one("#nothing", Static)
         nothing.update("No path contains this." if self._containing else "Press a to add a folder.")
         nothing.display = not documents
-        self._list.display = bool(documents)
 
     @on(Input.Changed, "#filter")
     def filter_changed(self, event: Input.Changed) -> None:
@@ -291,7 +290,7 @@ class LibraryScreen(HomeScreen):
 
     def action_close(self) -> None:
         filter_input = self.query_one("#filter", Input)
-        if filter_input.has_focus and (filter_input.value or self._list.display):
+        if filter_input.has_focus:
             filter_input.value = ""
             self._list.focus()
         else:

@@ -1,8 +1,9 @@
 """The part of an answer that is still being written, drawn as plain wrapped lines.
 
 Built for one thing: adding a few words ten times a second must cost next to nothing, because every percent of
-a core that drawing takes is taken from the model. Only the rows that changed are drawn again, and the screen
-is laid out again only when a row was added. Knows nothing of Markdown; its text must already be clean.
+a core that drawing takes is taken from the model. Only the rows that changed are drawn again. Laying out the
+screen is the dear part, so height is taken a few rows at a time: one layout for several lines, and a text that
+moves up less often. Knows nothing of Markdown; its text must already be clean.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
+
+GROWS_BY_ROWS = 4
 
 
 class OpenBlock(Widget):
@@ -26,6 +30,8 @@ class OpenBlock(Widget):
         """The lines, wrapped to `_wrapped_width` cells."""
         self._first_row_of_last_line = 0
         self._wrapped_width = 0
+        self._drawn_style: Style | None = None
+        """Found once, not for every row; None after a change of theme or class."""
 
     @property
     def text(self) -> str:
@@ -33,10 +39,11 @@ class OpenBlock(Widget):
 
     def show(self, lines: Sequence[str], *, is_code: bool) -> None:
         """Show these lines instead of those before. Cheap when they continue them."""
-        self.set_class(is_code, "-code")
+        if is_code != self.has_class("-code"):
+            self.set_class(is_code, "-code")
         known = len(self._lines)
         continues = known > 0 and len(lines) >= known and list(lines[: known - 1]) == self._lines[:-1]
-        height = len(self._rows)
+        height = self._height
         if continues:
             first_changed = self._first_row_of_last_line
             del self._rows[first_changed:]
@@ -47,7 +54,7 @@ class OpenBlock(Widget):
             self._lines = list(lines)
             self._rows = []
             self._wrap(self._lines)
-        if len(self._rows) != height:
+        if self._height != height:
             self.refresh(layout=True)
         else:
             self.refresh(Region(0, first_changed, self._wrapped_width, len(self._rows) - first_changed))
@@ -69,9 +76,19 @@ class OpenBlock(Widget):
             self._wrapped_width = width
             self._rows = []
             self._wrap(self._lines)
-        return len(self._rows)
+        return self._height
+
+    @property
+    def _height(self) -> int:
+        """Rows taken on the screen: those there are, and up to `GROWS_BY_ROWS` - 1 to write on."""
+        return -(-len(self._rows) // GROWS_BY_ROWS) * GROWS_BY_ROWS
+
+    def notify_style_update(self) -> None:
+        self._drawn_style = None
+        super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
-        style = self.rich_style
+        if (style := self._drawn_style) is None:
+            style = self._drawn_style = self.rich_style
         row = self._rows[y] if y < len(self._rows) else ""
         return Strip([Segment(row, style)]).adjust_cell_length(self.size.width, style)

@@ -18,16 +18,25 @@ from app.widgets.open_block import OpenBlock
 class StreamingMarkdown(VerticalGroup):
     """Fed by time (a batch of tokens about eight times a second), not by token."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: str = "") -> None:
+        """`whole` is text that is there already, as Markdown; nothing more is appended to it."""
         super().__init__()
+        self._whole = whole
         self._blocks = MarkdownBlocks()
         self._open = OpenBlock()
 
     def compose(self) -> ComposeResult:
-        yield self._open
+        if self._whole:
+            from app.widgets.sourced_markdown import SourcedMarkdown
+
+            yield SourcedMarkdown(self._whole)
+        else:
+            yield self._open
 
     async def append(self, delta: str) -> None:
-        """Add a batch of text."""
+        """Add a batch of text. Nothing happens once the widget is off the screen: homebody is being left."""
+        if not self.is_attached:
+            return
         if closed := self._blocks.feed(delta):
             from app.widgets.sourced_markdown import SourcedMarkdown
 
@@ -36,6 +45,8 @@ class StreamingMarkdown(VerticalGroup):
 
     async def finish(self, source: str) -> None:
         """Replace everything by one full rendering of `source`, without an empty frame in between."""
+        if not self.is_attached:
+            return
         from app.widgets.sourced_markdown import SourcedMarkdown
 
         with self.app.batch_update():

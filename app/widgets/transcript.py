@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.widgets.turn_view import TurnView
     from pipelines.home import SavedTurn
 
-MOUNTED_TURNS = 20
+MOUNTED_TURNS = 12
 """So many of the latest turns are on the screen; as many more come with each request."""
 
 
@@ -50,7 +50,7 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def add(self, question: str) -> TurnView:
         """A new turn at the bottom, about to be answered; the view goes to it."""
-        turn = self._new(question, working=True)
+        turn = self._new(question)
         self._welcome.display = False
         await self.mount(turn)
         self.anchor()
@@ -70,8 +70,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self._earlier = list(turns[:-MOUNTED_TURNS])
         self._welcome.display = not turns
         self._show_earlier_hint()
-        for saved in turns[-MOUNTED_TURNS:]:
-            await self._mount_saved(saved)
+        await self.mount_all(self._new(saved.question, saved) for saved in turns[-MOUNTED_TURNS:])
         self.anchor()
 
     async def show_earlier(self) -> None:
@@ -80,8 +79,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self._show_earlier_hint()
         before = self.turns[0] if self.turns else None
         self.release_anchor()
-        for saved in batch:
-            await self._mount_saved(saved, before=before)
+        await self.mount_all((self._new(saved.question, saved) for saved in batch), before=before)
         if before is not None:
             self.scroll_to_widget(before, animate=False, top=True)
 
@@ -95,19 +93,11 @@ class Transcript(VerticalScroll, can_focus=False):
         self._show_earlier_hint()
         await self.remove_children(surplus)
 
-    async def _mount_saved(self, saved: SavedTurn, before: TurnView | None = None) -> None:
-        from app.present import answer_verdict
-
-        turn = self._new(saved.question, working=False)
-        await self.mount(turn, before=before)
-        verdict = answer_verdict(saved.answer_text, saved.sentences, found_nothing=False)
-        await turn.show_answer(saved.answer_text, saved.sentences, saved.citations, saved.finish, verdict)
-
-    def _new(self, question: str, *, working: bool) -> TurnView:
+    def _new(self, question: str, saved: SavedTurn | None = None) -> TurnView:
         from app.widgets.turn_view import TurnView
 
         self._next_key += 1
-        return TurnView(self._next_key, question, working=working)
+        return TurnView(self._next_key, question, saved)
 
     def _show_earlier_hint(self) -> None:
         count = len(self._earlier)

@@ -6,7 +6,7 @@ Told what to show by the chat screen's handlers; does no work and keeps nothing 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -22,7 +22,7 @@ from app.terminal_text import TerminalTextFilter, clean
 from app.widgets.source_row import ShowSource, SourceRow
 from app.widgets.sourced_markdown import SOURCE_SCHEME
 from app.widgets.streaming_markdown import StreamingMarkdown
-from pipelines.turn import Answer, CheckedSentence, Citation
+from pipelines.turn import Answer, Citation
 
 if TYPE_CHECKING:
     from pipelines.home import SavedTurn
@@ -34,27 +34,28 @@ SHOW_WAIT_AFTER_S = 2
 class TurnView(VerticalGroup):
     """A turn that is being answered, or one from the library."""
 
-    def __init__(self, key: int, question: str, *, working: bool) -> None:
+    def __init__(self, key: int, question: str, saved: SavedTurn | None = None) -> None:
+        """A turn about to be answered, or (`saved`) one that was."""
         super().__init__()
         self.key = key
         self.question = question
         self.pastes: tuple[str, ...] = ()
-        self.text = ""
+        self.text = saved.answer_text if saved else ""
         """The answer so far, as the model wrote it."""
-        self.citations: tuple[Citation, ...] = ()
-        self._sentences: tuple[CheckedSentence, ...] = ()
-        self._finish = "failed"
+        self.citations = _in_order(saved.citations) if saved else ()
+        self._sentences = saved.sentences if saved else ()
+        self._finish = saved.finish if saved else "failed"
         """How it ended, as `SavedTurn.finish` has it."""
         self._filter = TerminalTextFilter()
         self._phase = ""
         self._phase_began_s = 0.0
         self._clock: Timer | None = None
-        self._working = working
+        self._is_saved = saved is not None
         self._question = Static(clean(question) or "(pasted text)", markup=False, classes="question")
         self._state = Static("", markup=False, classes="state")
-        self._body = StreamingMarkdown()
+        self._body = StreamingMarkdown(annotated_markdown(self.text, self._sentences))
         self._note = Static("", markup=False, classes="note")
-        self._sources = VerticalGroup(classes="sources")
+        self._sources = VerticalGroup(*self._source_rows(), classes="sources")
         self._figures = Static("", markup=False, classes="figures")
 
     def compose(self) -> ComposeResult:
@@ -66,7 +67,9 @@ class TurnView(VerticalGroup):
         yield self._figures
 
     def on_mount(self) -> None:
-        if self._working:
+        if self._is_saved:
+            self._show_verdict(found_nothing=False)
+        else:
             self._clock = self.set_interval(1.0, self._show_phase)
 
     def show_phase(self, phase: str) -> None:
@@ -98,33 +101,31 @@ class TurnView(VerticalGroup):
 
     async def finish(self, answer: Answer) -> None:
         """The answer is whole: render it once more, with what the check found."""
-        verdict = answer_verdict(answer.text, answer.sentences, found_nothing=answer.found_nothing)
-        await self.show_answer(answer.text, answer.sentences, answer.citations, answer.finish, verdict)
-        self._set(self._figures, answer_figures(answer))
-
-    async def show_answer(
-        self,
-        text: str,
-        sentences: Sequence[CheckedSentence],
-        citations: Sequence[Citation],
-        finish: str,
-        verdict: str,
-    ) -> None:
-        """Show a whole answer; `finish` as `SavedTurn` has it, `verdict` from `present.answer_verdict`."""
         self._stop_clock()
         self._set(self._state, "")
-        self.text = text
-        self._sentences = tuple(sentences)
-        self._finish = finish
-        self.citations = tuple(sorted(citations, key=lambda each: each.n))
-        await self._body.finish(annotated_markdown(text, sentences))
-        ending = ENDINGS.get(finish, "")
-        if not text.strip() and not ending:
+        self.text = answer.text
+        self._sentences = answer.sentences
+        self._finish = answer.finish
+        self.citations = _in_order(answer.citations)
+        await self._body.finish(annotated_markdown(answer.text, answer.sentences))
+        if not self.is_attached:
+            return  # homebody is being left; the library has the answer
+        await self._sources.mount_all(self._source_rows())
+        self._show_verdict(found_nothing=answer.found_nothing)
+        self._set(self._figures, answer_figures(answer))
+
+    def _show_verdict(self, *, found_nothing: bool) -> None:
+        """How it ended, what the check found, and the sources."""
+        ending = ENDINGS.get(self._finish, "")
+        if not self.text.strip() and not ending:
             ending = "The model had nothing to say."
+        verdict = answer_verdict(self.text, self._sentences, found_nothing=found_nothing)
         parts = [str(self._note.content), f"— {ending}" if ending else "", verdict]
         self._set(self._note, "\n".join(part for part in parts if part))
-        await self._sources.mount_all(SourceRow(self.citations, index) for index in range(len(self.citations)))
         self._sources.display = bool(self.citations)
+
+    def _source_rows(self) -> list[SourceRow]:
+        return [SourceRow(self.citations, index) for index in range(len(self.citations))]
 
     async def fail(self, failure: Failure) -> None:
         """The turn came to nothing, or to half an answer."""
@@ -170,3 +171,7 @@ class TurnView(VerticalGroup):
         if self._clock is not None:
             self._clock.stop()
             self._clock = None
+
+
+def _in_order(citations: Iterable[Citation]) -> tuple[Citation, ...]:
+    return tuple(sorted(citations, key=lambda each: each.n))

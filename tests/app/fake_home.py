@@ -145,6 +145,8 @@ class FakeHome:
         self.forgotten: list[Path] = []
         self.themes: list[str] = []
         self.closed = 0
+        self.ended: list[str] = []
+        """Answers and indexing runs that came to their end in their thread, in order."""
         self.read_only = ""
         self.passages: dict[int, PassageView] = {}
         self.files: list[DocumentRow] = []
@@ -188,6 +190,7 @@ class FakeHome:
                     return
                 case _:
                     yield event
+        self.ended.append("answer")
         yield done(said, finish="stopped" if stop.is_set() else "stop")
 
     def index(
@@ -209,6 +212,7 @@ class FakeHome:
                     raise event
                 case _:
                     yield event
+        self.ended.append("index")
         yield IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=stop.is_set()))
 
     def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:

@@ -1,0 +1,161 @@
+"""How the screens look: drawn at a fixed size, without blinking, from a scripted Home.
+
+After a deliberate change: `pytest tests/app/test_tui_snapshots.py --snapshot-update`, and look at the pictures.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+import pytest
+from textual.pilot import Pilot
+
+from app.homebody_app import HomebodyApp
+from pipelines.events import IndexProgress
+from pipelines.home import PassageView
+from tests.app.fake_home import FakeHome, chunk, citation, document, done, sentence
+from tests.app.tui_pilot import ask, opening, settle, wait_until
+
+pytestmark = pytest.mark.snapshot
+
+SIZE = (90, 36)
+LONG_AGO_S = 1_700_000_000.0 - 1_700_000_000.0 % 86_400 + 37_800
+"""Half past ten in UTC, so that it is the same date almost everywhere."""
+
+ANSWER = """\
+The harbour at **Ardrossan** was begun in 1806. The first ship came in 1809.
+
+- the first pier, paid for by the Earl of Eglinton
+- the wet dock, finished in 1847
+
+```python
+def tonnage(ships: int) -> int:
+    return ships * 84
+```
+
+The wet dock cost 120,000 pounds. It is a fine place."""
+
+
+class SnapCompare(Protocol):
+    """What pytest-textual-snapshot's fixture takes."""
+
+    def __call__(self, app: HomebodyApp, *, terminal_size: tuple[int, int], run_before: object) -> bool: ...
+
+
+def library_of_harbours(theme: str = "homebody-dark") -> FakeHome:
+    home = FakeHome(theme=theme)
+    home.roots = ("/files/notes", "/files/scans")
+    home.files = [
+        document("/files/notes/ardrossan.md"),
+        document("/files/notes/later.md", "found", chunks=0),
+        document("/files/notes/new.docx", "words"),
+        document("/files/scans/ledger.pdf", "failed", reason="it is protected by a password", chunks=0),
+    ]
+    home.enqueue(
+        done(
+            ANSWER,
+            sentences=[
+                sentence(ANSWER, "The harbour at **Ardrossan** was begun in 1806.", 1),
+                sentence(ANSWER, "The first ship came in 1809.", 1, 2),
+                sentence(ANSWER, "- the wet dock, finished in 1847", 2),
+                sentence(ANSWER, "The wet dock cost 120,000 pounds.", supported=False, terms=("120,000",)),
+                sentence(ANSWER, "It is a fine place.", supported=False),
+            ],
+            citations=[
+                citation(1, "/files/notes/ardrossan.md", quote="begun in 1806; the first ship came in 1809", line=3),
+                citation(2, "/files/scans/estate.pdf", quote="the wet dock, opened to shipping this year", line=88),
+            ],
+        )
+    )
+    home.passages[101] = PassageView(
+        "/files/notes/ardrossan.md",
+        "Ardrossan",
+        "text",
+        (chunk(1, "Ardrossan lies on the Ayrshire coast, between Saltcoats and West Kilbride."),),
+        chunk(
+            101,
+            "The harbour was begun in 1806; the first ship came in 1809, with salt from Saltcoats. The work was led by "
+            "Thomas Telford until the money ran out.",
+            headings=("Ardrossan", "History"),
+        ),
+        (chunk(2, "The canal that should have joined it to Glasgow was never finished."),),
+    )
+    home.conversations.add("When was the harbour built?", [("q", "a")] * 3, updated_at_s=LONG_AGO_S)
+    home.conversations.add("Invoices of the second quarter", [("q", "a")], updated_at_s=LONG_AGO_S - 400_000)
+    return home
+
+
+async def open_app(pilot: Pilot[None]) -> HomebodyApp:
+    app = pilot.app
+    assert isinstance(app, HomebodyApp)
+    app.chat.composer.cursor_blink = False
+    await wait_until(pilot, lambda: app.home is not None)
+    await settle(pilot)
+    return app
+
+
+async def answered(pilot: Pilot[None]) -> None:
+    await open_app(pilot)
+    await ask(pilot, "When was the harbour built, and what did it cost?")
+    await settle(pilot)
+
+
+def test_a_welcome(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await open_app(pilot)
+
+    assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=before)
+
+
+def test_an_answer_with_its_sources(snap_compare: SnapCompare) -> None:
+    assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=answered)
+
+
+def test_an_answer_in_the_light_theme(snap_compare: SnapCompare) -> None:
+    home = library_of_harbours("homebody-light")
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=answered)
+
+
+def test_a_source(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await answered(pilot)
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=before)
+
+
+def test_the_library_while_it_indexes(snap_compare: SnapCompare) -> None:
+    home = library_of_harbours()
+    home.enqueue_index(IndexProgress("reading", 120, 2000, "/files/notes/new.docx", rate_per_s=35.0), threading.Event())
+
+    async def before(pilot: Pilot[None]) -> None:
+        app = await open_app(pilot)
+        await pilot.press("f3")
+        await settle(pilot)
+        await pilot.press("u")
+        await wait_until(
+            pilot, lambda: "indexing" in app.chat.status.activity and "reading" in app.chat.status.activity
+        )
+        await pilot.pause()
+
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
+
+
+def test_the_conversations(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await open_app(pilot)
+        await pilot.press("f2")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=before)
+
+
+def test_the_help(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await open_app(pilot)
+        await pilot.press("f1")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=before)
