@@ -54,12 +54,16 @@ class Invocation:
     """`--device`; None leaves it to the settings."""
     opener: HomeOpener = open_real_home
     shelf_opener: Callable[[HomePaths, Settings], ModelShelf] = open_real_shelf
+    give_way: Callable[[], None] = lambda: None
+    """Lowers this process's priority, before work that others should not feel."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set by the first Ctrl-C while work is under way; commands end at the next safe point."""
 
     @classmethod
     def of_process(cls) -> Invocation:
-        return cls(HomePaths.from_environment(), Console.of_process(), stdin=sys.stdin)
+        from pipelines.foreground import give_way
+
+        return cls(HomePaths.from_environment(), Console.of_process(), stdin=sys.stdin, give_way=give_way)
 
     def settings(self) -> Settings:
         """Raises SettingsInvalid."""

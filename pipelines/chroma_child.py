@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-CHROMA_CHILD_COMMAND = (sys.executable, "-m", "pipelines.chroma_child")
+CHROMA_CHILD_COMMAND = (sys.executable, "-P", "-m", "pipelines.chroma_child")
 
 
 def main() -> int:

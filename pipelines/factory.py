@@ -20,6 +20,7 @@ from models.chat import ChatModel
 from models.errors import ModelError, WeightsMissing
 from pipelines import settings_file
 from pipelines.answer import AnswerPipeline
+from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversations import SavedConversations
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
@@ -107,7 +108,7 @@ class HomeOnThisMachine:
 
     @cached_property
     def _chroma(self) -> ChromaStore:
-        return ChromaStore(self._db, self.paths.chroma_dir)
+        return ChromaStore(self._db, self.paths.chroma_dir, child_command=CHROMA_CHILD_COMMAND)
 
     @cached_property
     def _vectors(self) -> Vectors:

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CHILD_COMMAND = (sys.executable, "-m", "rag.chroma_child")
+CHILD_COMMAND = (sys.executable, "-P", "-m", "rag.chroma_child")
+"""-P: what lies in the folder that homebody is started in is never imported."""
 ROOM_BYTES = 64 * 2**20
 """With less free space than this a failed write is put down to the disk, not to damage."""
 

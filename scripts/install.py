@@ -263,6 +263,8 @@ def install(*, dev: bool) -> None:
     say("installing the other packages (about 400 MB on disk)")
     # Hashes are checked for everything that comes from an index; what was just compiled is already there.
     pip_install(VENV, "--require-hashes", "-r", lock)
+    # setuptools warns that an editable install sees the whole checkout: that is what a checkout is for.
+    os.environ["PYTHONWARNINGS"] = "ignore"
     pip_install(VENV, "--no-deps", "--no-build-isolation", "--editable", PROJECT_ROOT)
     stamp.write_text(stamp_text(dev=dev), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Write README.md's file map from the first line of each module's docstring. `tests/test_docs.py` checks it.
 
-    python scripts/write_file_map.py
+python scripts/write_file_map.py
 """
 
 from __future__ import annotations

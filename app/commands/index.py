@@ -45,6 +45,7 @@ def index(
     """
     invocation: Invocation = context.obj
     chosen_device(invocation, device)
+    invocation.give_way()
     with invocation.home(write=True) as home:
         if home.read_only_because:
             invocation.console.complain(

@@ -248,4 +248,4 @@ def test_a_stop_leaves_the_rest_for_the_next_time(db: LibraryDb, store: ChromaSt
     assert bring_in_step(store)[-1] <= 600
     assert not store.behind
     assert ids_in_chroma(db, tmp_path / "chroma") == ids_in_sqlite(db)
-    assert CHILD_COMMAND[1:] == ("-m", "rag.chroma_child")
+    assert CHILD_COMMAND[1:] == ("-P", "-m", "rag.chroma_child")
