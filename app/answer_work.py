@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.home import Home
     from pipelines.turn import Attachment
 
-BATCHES_PER_S = 8.0
+BATCHES_PER_S = 6.0
 
 Post = Callable[[AnswerText | AnswerStep | AnswerFailed], object]
 

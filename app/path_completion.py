@@ -22,14 +22,14 @@ _MENTION = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
 _OPEN_MENTION = re.compile(r'(?<!\S)@("?)([^"\n]*|\S*)$')
 
 
-def complete_path(fragment: str, *, folders_only: bool = False) -> str:
+def complete_path(fragment: str) -> str:
     """The longest certain continuation of a path fragment; the fragment itself when there is none.
 
     Names with control characters are never offered: what is completed is shown.
     """
     folder_text, _, beginning = fragment.rpartition("/")
     folder = Path((folder_text or ("/" if fragment.startswith("/") else ".")) + "/").expanduser()
-    matching = sorted(_names(folder, beginning, folders_only))
+    matching = sorted(_names(folder, beginning))
     if not matching:
         return fragment
     common = _common_beginning(matching[0], matching[-1])
@@ -47,14 +47,14 @@ def _common_beginning(first: str, last: str) -> str:
     return first[:length]
 
 
-def _names(folder: Path, beginning: str, folders_only: bool) -> Iterator[str]:
+def _names(folder: Path, beginning: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as entries:
             for _, entry in zip(range(MAX_FOLDER_ENTRIES), entries, strict=False):
                 name = entry.name
                 if not name.startswith(beginning) or (name.startswith(".") and not beginning):
                     continue
-                if clean_line(name) == name and (not folders_only or entry.is_dir()):
+                if clean_line(name) == name:
                     yield name
     except OSError:
         return  # no such folder, or not ours to read: nothing to offer

@@ -62,6 +62,7 @@ class ChatScreen(HomeScreen):
         """Asked before the library was open; answered as soon as it is."""
         self._stop = threading.Event()
         self._stopping = False
+        self._cursor_blinks = True
 
     def compose(self) -> ComposeResult:
         yield self.status
@@ -139,6 +140,8 @@ class ChatScreen(HomeScreen):
     def _start(self, home: Home, asked: Asked) -> None:
         self._answering = asked
         self._stopping = False
+        # A blinking cursor is drawn twice a second, in time that the model can use.
+        self._cursor_blinks, self.composer.cursor_blink = self.composer.cursor_blink, False
         self.refresh_bindings()
         self._stop = self.new_stop()
         self.homebody.stop_warming_up()
@@ -208,6 +211,7 @@ class ChatScreen(HomeScreen):
             return None
         self._answering = None
         self._stopping = False
+        self.composer.cursor_blink = self._cursor_blinks
         self.refresh_bindings()
         if self._waiting is not None and self.home is not None:
             waiting, self._waiting = self._waiting, None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import HorizontalGroup, VerticalGroup, VerticalScroll
 from textual.content import Content, Span
+from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from app.keys import bindings
@@ -33,7 +34,7 @@ class EnginesScreen(HomeScreen):
         status.title = "Engines"
         yield status
         with VerticalScroll(classes="page"):
-            yield Static("Looking…", markup=False, id="engines-text")
+            yield VerticalGroup(id="facts")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -49,7 +50,7 @@ class EnginesScreen(HomeScreen):
         except EXPECTED_ERRORS as error:
             self.post_message(WorkFailed(failure_of(error)))
 
-    def on_engines_seen(self, event: EnginesSeen) -> None:
+    async def on_engines_seen(self, event: EnginesSeen) -> None:
         event.stop()
         engines, library = event.engines, event.library
         loaded = "" if engines.chat_loaded else " (loads with the first question)"
@@ -64,20 +65,24 @@ class EnginesScreen(HomeScreen):
             for task, placement in engines.placement.items()
         ]
         missing = [("Missing", f"{said.text}\n{said.hint}".strip()) for said in missing_weights(engines)]
-        sections = [section for section in (facts, placed, missing) if section]
-        width = max(len(name) for section in sections for name, _ in section) + 2
-        blocks = [_facts(section, width) for section in sections]
-        self.query_one("#engines-text", Static).update(Content("\n\n").join(blocks))
+        rows: list[Widget] = []
+        for section in (facts, placed, missing):
+            rows += [_fact(name, value) for name, value in section]
+            if section:
+                rows.append(Static(" "))
+        page = self.query_one("#facts", VerticalGroup)
+        await page.remove_children()
+        await page.mount_all(rows)
 
     def action_close(self) -> None:
         self.app.pop_screen()
 
 
-def _facts(rows: list[tuple[str, str]], width: int) -> Content:
-    lines: list[Content] = []
-    for name, value in rows:
-        first, *more = value.split("\n")
-        plain = name.ljust(width) + first
-        lines.append(Content(plain, spans=[Span(0, width, "$text-muted")]))
-        lines += [Content(" " * width + line, spans=[Span(0, width + len(line), "$text-muted")]) for line in more]
-    return Content("\n").join(lines)
+def _fact(name: str, value: str) -> Widget:
+    """A name, and beside it what there is to say; all but the first line is said quietly."""
+    first, _, more = value.partition("\n")
+    plain = f"{first}\n{more}" if more else first
+    said = Content(plain, spans=[Span(len(first), len(plain), "$text-muted")])
+    return HorizontalGroup(
+        Static(name, markup=False, classes="fact-name"), Static(said, markup=False, classes="fact-value")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -141,8 +142,9 @@ class SourceScreen(HomeScreen):
 
 
 def _with_quote(passage: str, quote: str) -> Content:
-    """The passage with the quoted stretch made to stand out, where it is found word for word."""
-    at = passage.find(quote) if quote.strip() else -1
-    if at < 0:
+    """The passage with the quoted stretch made to stand out, where it is found, whatever its line breaks."""
+    words = quote.split()
+    found = re.search(r"\s+".join(map(re.escape, words)), passage) if words else None
+    if found is None:
         return Content(passage)
-    return Content(passage, spans=[Span(at, at + len(quote), "bold $text-accent")])
+    return Content(passage, spans=[Span(found.start(), found.end(), "bold $text-accent")])

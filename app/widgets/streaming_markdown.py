@@ -16,7 +16,7 @@ from app.widgets.open_block import OpenBlock
 
 
 class StreamingMarkdown(VerticalGroup):
-    """Fed by time (a batch of tokens about eight times a second), not by token."""
+    """Fed by time (a batch of tokens about six times a second), not by token."""
 
     def __init__(self, whole: str = "") -> None:
         """`whole` is text that is there already, as Markdown; nothing more is appended to it."""

@@ -89,6 +89,7 @@ class TurnView(VerticalGroup):
     async def add_text(self, delta: str) -> None:
         """A batch of the answer's words."""
         if not self.text:
+            self._stop_clock()
             self.show_phase("")
             self._set(self._state, "")
         self.text += delta
