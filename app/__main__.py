@@ -1,4 +1,4 @@
-"""Where homebody starts: `homebody` or `python -m app`.
+"""Where the program starts: `homebody` or `python -m app`.
 
 Without arguments the terminal UI opens, by the shortest way: the first frame waits for what is imported here. With
 arguments the command line takes over. Before either the process is made to stay at home (`pipelines.offline_guard`).

@@ -24,7 +24,7 @@ def first_sentence(file: Path) -> str:
         described = (ast.get_docstring(ast.parse(text)) or "").split("\n\n")[0]
     else:
         described = next((line.removeprefix("# ") for line in text.splitlines()[1:] if line.startswith("# ")), "")
-    sentence = re.split(r"(?<=[.:;])\s", " ".join(described.split()), maxsplit=1)[0]
+    sentence = re.split(r"(?<=\.)\s", " ".join(described.split()), maxsplit=1)[0]
     return sentence.rstrip(".:;")
 
 
