@@ -5,10 +5,7 @@ Everything that came from a file, a model or an error is cleaned here, and nowhe
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.content import Content, Span
@@ -17,6 +14,7 @@ from app.marks import UNSUPPORTED_CLOSE, UNSUPPORTED_OPEN, citation, without_mar
 from app.messages import Failure
 from app.sentence_marks import leading_markup_length, marked_position
 from app.terminal_text import TerminalTextFilter, clean, clean_line
+from app.wording import counted, duration, short_path, time_left, when
 from pipelines.events import (
     AnswerEvent,
     EngineLoading,
@@ -48,19 +46,6 @@ ENDINGS = {
 def failure_of(error: Exception) -> Failure:
     """An expected error in words; its `hint` says what the user can do."""
     return Failure(clean(str(error)) or type(error).__name__, clean(str(getattr(error, "hint", ""))))
-
-
-def short_path(path: str) -> str:
-    """The path with the user's folder as `~`, on one line."""
-    home = str(Path.home())
-    if path == home or path.startswith(home + os.sep):
-        path = "~" + path[len(home) :]
-    return clean_line(path)
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """`1 passage`, `1,204 passages`."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 # --- one answer ---
@@ -207,7 +192,7 @@ def index_progress(event: IndexProgress) -> str:
     rate = f" · {event.rate_per_s:.0f}/s" if event.rate_per_s >= 1 else ""
     left = ""
     if event.rate_per_s > 0 and event.total > event.done:
-        left = f" · {duration((event.total - event.done) / event.rate_per_s)} left"
+        left = f" · {time_left((event.total - event.done) / event.rate_per_s)}"
     return f"{verb[event.phase]} · {amount}{rate}{left}"
 
 
@@ -216,13 +201,6 @@ def index_activity(event: IndexProgress) -> str:
     if not event.total:
         return "indexing"
     return f"indexing {event.done * 100 // event.total} % ({event.phase})"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def index_report(report: IndexReport) -> str:
@@ -298,20 +276,6 @@ def conversation_row(conversation: ConversationSummary, *, now_s: float | None =
     title = clean_line(conversation.title) or "Untitled"
     note = f"  {counted(conversation.turns, 'turn')} · {when(conversation.updated_at_s, now_s=now_s)}"
     return Content(title + note, spans=[Span(len(title), len(title) + len(note), "$text-muted")])
-
-
-def when(then_s: float, *, now_s: float | None = None) -> str:
-    """A moment as people say it: `just now`, `5 min ago`, `3 h ago`, `yesterday`, a date."""
-    ago_s = (time.time() if now_s is None else now_s) - then_s
-    if ago_s < 60:
-        return "just now"
-    if ago_s < 3600:
-        return f"{ago_s // 60:.0f} min ago"
-    if ago_s < 86_400:
-        return f"{ago_s // 3600:.0f} h ago"
-    if ago_s < 2 * 86_400:
-        return "yesterday"
-    return time.strftime("%Y-%m-%d", time.localtime(then_s))
 
 
 def title_of(question: str) -> str:

@@ -33,6 +33,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def time_left(seconds: float) -> str:
+    """An estimate, so in whole seconds: `8 s left`, `3 min left`."""
+    return f"{duration(seconds) if seconds >= 9.95 else f'{seconds:.0f} s'} left"
+
+
 def size(count: float) -> str:
     """`812 B`, `23 kB`, `1.1 GB`: decimal, as download sizes are stated."""
     if count < 1000:
@@ -100,7 +105,7 @@ def rate_and_time_left(done: float, total: float, rate_per_s: float) -> list[str
     if rate_per_s >= 1:
         parts.append(f"{rate_per_s:,.0f}/s")
     if rate_per_s > 0 and total > done:
-        parts.append(f"{duration((total - done) / rate_per_s)} left")
+        parts.append(time_left((total - done) / rate_per_s))
     return parts
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipelines.model_shelf import Task
     from pipelines.models_listing import ModelListing
-    from pipelines.pull_events import PullEvent
+    from pipelines.pull_events import PullEvent, PullProgress
 
 models = typer.Typer(
     name="models",
@@ -248,12 +248,12 @@ def _follow_pull(events: Iterator[PullEvent], console: Console) -> list[dict[str
     return installed
 
 
-def _pull_progress(event: Any) -> str:
-    from app.wording import duration, size
+def _pull_progress(event: PullProgress) -> str:
+    from app.wording import size, time_left
 
     amount = size(event.done_bytes) + (f" of {size(event.total_bytes)}" if event.total_bytes else "")
     parts = [amount, f"{size(event.bytes_per_s)}/s"]
     if event.eta_s is not None:
-        parts.append(f"{duration(event.eta_s)} left")
+        parts.append(time_left(event.eta_s))
     drawn = f"{bar(event.done_bytes, event.total_bytes)}  " if event.total_bytes else ""
     return f"{drawn}{' · '.join(parts)} · {event.model_id}"

@@ -102,7 +102,8 @@ class ChatScreen(HomeScreen):
 
     def engines_seen(self, engines: EnginesStatus, library: LibraryStatus) -> None:
         """What is installed and what the library holds, for the first words a user reads."""
-        from app.present import counted, missing_weights
+        from app.present import missing_weights
+        from app.wording import counted
 
         home = self.home
         parts = [WELCOME, f"{counted(library.documents, 'file')} in the library."] if library.documents else [NO_FILES]

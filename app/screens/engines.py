@@ -14,10 +14,11 @@ from textual.widgets import Footer, Static
 
 from app.keys import bindings
 from app.messages import EnginesSeen, WorkFailed
-from app.present import counted, failure_of, missing_weights
+from app.present import failure_of, missing_weights
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean, clean_line
 from app.widgets.status_bar import StatusBar
+from app.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.home import Home

