@@ -8,7 +8,7 @@ grow with the bytes of the weights. The constants are those of the measurements 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.catalog import ModelEntry, by_preference
 
@@ -23,8 +23,11 @@ KV_SHARE_OF_WEIGHTS_PER_TOKEN = 1 / 40_000
 
 USEFUL_DECODE_TOKENS_PER_S = 5.0
 """About as fast as one reads."""
-USEFUL_PREFILL_TOKENS_PER_S = 40.0
-"""Question, rules and two short passages are read within 8 seconds."""
+USEFUL_PREFILL_TOKENS_PER_S = 32.0
+"""Question, rules and a passage are read within 8 seconds."""
+INSTALLED_GRACE = 1.6
+"""An installed model stays the default while it is at most so many times slower than useful: it was judged when it was
+pulled, and going to and fro between models with every measurement would be worse than a slow answer."""
 
 # Qwen2.5-Coder 1.5B Q4_K_M (1.117 GB), llama-bench on 2 cores of an AMD EPYC with AVX-512: prefill 74.5 and decode
 # 22.9 tokens/s; the 0.5B of the same family 194 and 41.7. Decode fits bytes / 31.8 GB/s + 8 ms a token.
@@ -71,6 +74,13 @@ class ChatSpeed:
             prefill_byte_rate=REFERENCE_PREFILL_BYTE_RATE * cores * width,
             decode_bytes_per_s=min(REFERENCE_DECODE_BYTES_PER_S * cores, bandwidth),
             measured=False,
+        )
+
+    def times(self, factor: float) -> ChatSpeed:
+        return replace(
+            self,
+            prefill_byte_rate=self.prefill_byte_rate * factor,
+            decode_bytes_per_s=self.decode_bytes_per_s * factor,
         )
 
     def decode_tokens_per_s(self, weights_bytes: int) -> float:
@@ -192,3 +202,10 @@ def choose_default_chat(
 ) -> DefaultChat | None:
     """The largest model that fits and is fast enough; failing that, the fastest that fits; else None."""
     return next(iter(rank_chat(candidates, machine, context_tokens=context_tokens)), None)
+
+
+def choose_installed_chat(installed: Iterable[ModelEntry], machine: Machine) -> ModelEntry | None:
+    """Of the models that are here already, the one to use: as above, with some grace for the slow."""
+    lenient = replace(machine, speed=machine.speed.times(INSTALLED_GRACE))
+    chosen = choose_default_chat(installed, lenient)
+    return chosen.entry if chosen is not None else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.catalog import ModelEntry, Task
-from models.fit import FitVerdict, Machine, choose_default_chat, fits
+from models.fit import FitVerdict, Machine, choose_installed_chat, fits
 from models.weights import Weights
 
 
@@ -74,7 +74,6 @@ def installed_default(weights: Weights, machine: Machine, task: Task) -> ModelEn
     """Of the installed models the one to use for the task; None when there is none."""
     here = [model.entry for model in weights.list_installed() if task in model.entry.tasks]
     if task == "chat":
-        chosen = choose_default_chat(here, machine)
-        return chosen.entry if chosen is not None else None
+        return choose_installed_chat(here, machine)
     preferred = [entry for entry in weights.catalog.defaults(task) if entry in here]
     return next(iter(preferred or here), None)

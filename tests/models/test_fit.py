@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalog import ModelEntry, load_catalog
-from models.fit import ChatSpeed, Machine, choose_default_chat, fits, needed_memory_bytes, rank_chat
+from models.fit import (
+    ChatSpeed,
+    Machine,
+    choose_default_chat,
+    choose_installed_chat,
+    fits,
+    needed_memory_bytes,
+    rank_chat,
+)
 
 GB = 10**9
 CHAT = load_catalog().defaults("chat")
@@ -116,3 +124,18 @@ def test_more_memory_never_means_a_smaller_useful_model(more_memory: int, cores:
     assert before is not None
     assert after is not None
     assert after.entry.default_order["chat"] <= before.entry.default_order["chat"]
+
+
+def test_a_measurement_just_under_the_bar_does_not_change_the_model_that_is_here() -> None:
+    small = load_catalog().entry("qwen2.5-coder-0.5b-instruct-q4_k_m")
+
+    def measured(prefill_tokens_per_s: float) -> Machine:
+        speed = ChatSpeed.from_measurement(
+            weights_bytes=Q1_5B.bytes, prefill_tokens_per_s=prefill_tokens_per_s, decode_tokens_per_s=12.0
+        )
+        return Machine(free_memory_bytes=23 * GB, speed=speed)
+
+    assert chosen((Q1_5B, small), measured(28)) == small.id
+    assert choose_installed_chat((Q1_5B, small), measured(28)) == Q1_5B
+    assert choose_installed_chat((Q1_5B, small), measured(10)) == small
+    assert choose_installed_chat((), measured(28)) is None
