@@ -124,9 +124,10 @@ def _literal(term: str) -> str:
 
 
 def answer_verdict(text: str, sentences: Sequence[CheckedSentence], *, found_nothing: bool) -> str:
-    """One line on what the check found; empty when everything has a source."""
+    """One line on what the check found; empty when everything has a source, or when the answer itself says that the
+    files don't."""
     if found_nothing:
-        return "Your files don't say."
+        return ""
     unsupported = sum(not each.supported for each in sentences)
     if not unsupported or not text.strip():
         return ""

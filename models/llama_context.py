@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.abort_flag import AbortFlag
+from models.engine_thread import compute
 from models.errors import DeviceUnavailable, EngineFailed, NotEnoughMemory, WeightsDamaged
 from models.gguf_header import GgufHeader, read_gguf_header
 from models.llama_devices import device_handle
@@ -303,14 +304,16 @@ class LlamaContext:
         self._live_count = position + 1
 
     def _decode(self, position: int) -> None:
-        status = self.library.llama_decode(self.handle, self._batch)
-        if status == 0:
+        status, interrupt = compute(self.library.llama_decode, self.handle, self._batch)
+        if status == 0 and interrupt is None:
             return
         # Positions of earlier passes of this batch may have stayed: take back everything from `position` on.
         # The engine holds more than `_live_count` says, so `keep` would see nothing to do.
         if not self.library.llama_memory_seq_rm(self._memory, 0, position, -1):
             self.library.llama_memory_clear(self._memory, False)
             self._live_count = 0
+        if interrupt is not None:
+            raise interrupt
         if status == _ABORTED:
             raise Aborted
         if status == _NO_SLOT:

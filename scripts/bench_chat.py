@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anyw
 
 from models.chat import ChatMessage, GenerationOptions, PromptProgress, TextDelta, Usage
 from models.chat_llama import ChatLlama
+from models.engine_thread import compute
 from models.llama_context import ChatLlamaOptions
 from models.llama_vocab import TokenIds
 from models.native_log import llama_library
@@ -100,6 +101,9 @@ class RawLoop:
         self._memory = self._library.llama_get_memory(self._context)
 
     def run(self) -> Rates:
+        return compute(self._run)[0]  # where the engine computes too: OpenMP has one team of threads for all
+
+    def _run(self) -> Rates:
         library, context = self._library, self._context
         library.llama_memory_clear(self._memory, True)
         sampler = library.llama_sampler_init_greedy()
@@ -137,6 +141,9 @@ class BindingDefaults:
         self._decode_tokens = decode_tokens
 
     def run(self) -> Rates:
+        return compute(self._run)[0]
+
+    def _run(self) -> Rates:
         self._llama.reset()
         times_s = [time.perf_counter()]
         stream = self._llama.create_chat_completion(

@@ -50,7 +50,7 @@ FILES_A_ROUND = 400
 
 
 class TerminalUi:
-    """homebody on a pseudo-terminal, as a person starts it; its screen is read and thrown away."""
+    """homebody on a pseudo-terminal, as a person starts it; what it draws is only waited for."""
 
     def __init__(self, home_dir: Path) -> None:
         self._library = home_dir / "library.sqlite"
@@ -66,20 +66,34 @@ class TerminalUi:
             start_new_session=True,
         )
         os.close(slave)
+        self._drawn = bytearray()
+        self._more = threading.Condition()
         threading.Thread(target=self._drain, name="screen", daemon=True).start()
+        self._wait_for(b"in the library")  # what is typed before that is flushed when the terminal changes its mode
 
     def _drain(self) -> None:
         try:
-            while os.read(self._master, 65536):
-                pass
+            while drawn := os.read(self._master, 65536):
+                with self._more:
+                    self._drawn += drawn
+                    self._more.notify_all()
         except OSError:  # the other end is closed
             return
+
+    def _wait_for(self, drawn: bytes) -> None:
+        with self._more:
+            if not self._more.wait_for(lambda: drawn in self._drawn, timeout=60):
+                raise RuntimeError(f"the terminal UI did not draw {drawn!r} within a minute")
+            self._drawn.clear()
 
     def decode_tokens_per_s(self) -> float:
         """Type the question, wait until its answer is saved whole, and read what the answer took."""
         before = self._last_turn()
         os.write(self._master, b"\x0e")  # a conversation of its own: every round reads the same prompt
+        with self._more:
+            self._drawn.clear()
         os.write(self._master, QUESTION.encode())
+        self._wait_for(QUESTION.split()[-1].encode())
         os.write(self._master, b"\r")
         deadline_s = time.monotonic() + ANSWER_WITHIN_S
         while time.monotonic() < deadline_s:

@@ -167,9 +167,6 @@ def _print_sources(answer: Answer, console: Console) -> None:
     supported = [each for each in answer.citations if each.supported]
     unsupported = [each for each in answer.sentences if not each.supported]
     out = console.out
-    if answer.found_nothing:
-        out.line()
-        out.line(bold("Your files don't say."))
     if supported:
         out.line()
         out.line(bold("Sources"))

@@ -238,11 +238,14 @@ async def test_a_notice_stays_with_its_answer() -> None:
 
 async def test_files_that_say_nothing_are_said_to() -> None:
     home = FakeHome()
-    home.enqueue(done("The files do not mention it.", found_nothing=True))
+    text = "Your files don't say."
+    home.enqueue(done(text, found_nothing=True))
     async with running(home) as (app, pilot):
         await ask(pilot, "q")
         await settle(pilot)
-        assert "Your files don't say." in screen_text(app)
+        shown = screen_text(app)
+        assert text in shown
+        assert "no source" not in shown
 
 
 async def test_copying_takes_the_answer_with_its_sources() -> None:
