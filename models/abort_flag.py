@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_POLL_S = 0.02
+_POLL_S = 0.08
 """A wait on an Event cannot be called off, so the thread looks up at this interval to see that it is done."""
 
 
