@@ -44,27 +44,17 @@ class LlamaVocab:
         if not raw:
             return NO_IDS
         ids = np.empty(len(raw) + 8, dtype=np.int32)  # never more tokens than bytes, but for a prefixed space
-        count = self._library.llama_tokenize(
-            self._handle,
-            raw,
-            len(raw),
-            ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-            len(ids),
-            False,
-            special,
-        )
+        count = self._tokenize_into(ids, raw, special)
         if count < 0:
             ids = np.empty(-count, dtype=np.int32)
-            count = self._library.llama_tokenize(
-                self._handle,
-                raw,
-                len(raw),
-                ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-                len(ids),
-                False,
-                special,
-            )
+            count = self._tokenize_into(ids, raw, special)
         return ids[: max(0, count)].copy()
+
+    def _tokenize_into(self, ids: TokenIds, raw: bytes, special: bool) -> int:
+        """How many ids were written; negative, the number that there are, when they do not fit."""
+        pointer = ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        count: int = self._library.llama_tokenize(self._handle, raw, len(raw), pointer, len(ids), False, special)
+        return count
 
     def content_ids(self, text: str, *, after: int | None = None) -> TokenIds:
         """Token ids of untrusted text, none of them a control token, whatever the text spells.
