@@ -124,7 +124,8 @@ class Engines:
 
     # ------------------------------------------------------------------ chat
 
-    def _choose_chat(self) -> _ChatChoice:
+    @cached_property
+    def _chat_choice(self) -> _ChatChoice:
         """The model of the settings, or the best installed one that fits. Raises WeightsMissing, WeightsDamaged."""
         named = self._settings.chat.model
         if named.endswith(".gguf"):
@@ -142,10 +143,6 @@ class Engines:
         needed_bytes = needed_memory_bytes(entry, context_tokens=self._settings.chat.context_tokens)
         installed = self.weights.require(entry.id)
         return _ChatChoice(entry.id, installed.main_file, needed_bytes, entry.bytes)
-
-    @cached_property
-    def _chat_choice(self) -> _ChatChoice:
-        return self._choose_chat()
 
     @property
     def chat_model_id(self) -> str:
@@ -226,15 +223,8 @@ class Engines:
         chat.set_threads(placement.threads, placement.threads_batch)
 
     def _place_chat(self, choice: _ChatChoice) -> TaskPlacement:
-        placement = place(
-            "chat",
-            self.hardware,
-            self.profile.current,
-            ModelNeeds(choice.model_id, choice.needed_bytes),
-            device=self._device,
-            wish=self._settings.device.profile,
-            threads=self._settings.chat.threads,
-        )
+        needs = ModelNeeds(choice.model_id, choice.needed_bytes)
+        placement = self._place("chat", needs, self._settings.chat.threads)
         if self._settings.chat.kv_type != "auto":
             placement = replace(placement, kv_type=self._settings.chat.kv_type)
         return placement
@@ -357,14 +347,18 @@ class Engines:
         return embedder
 
     def _place_embed(self, model_id: str) -> TaskPlacement:
+        return self._place("embed", ModelNeeds(model_id), self._settings.embed.threads)
+
+    def _place(self, task: Task, model: ModelNeeds, threads: int) -> TaskPlacement:
+        """Decide by what is known now: after a measurement the same question may get another answer."""
         return place(
-            "embed",
+            task,
             self.hardware,
             self.profile.current,
-            ModelNeeds(model_id),
+            model,
             device=self._device,
             wish=self._settings.device.profile,
-            threads=self._settings.embed.threads,
+            threads=threads,
         )
 
     # ------------------------------------------------------------------ saying it
@@ -377,8 +371,10 @@ class Engines:
                 placements["chat"] = self._chat_placement or self._place_chat(self._chat_choice)
             except ModelError as error:  # no model, a damaged one, an id that the catalogue does not know
                 LOGGER.info("no chat model to place: %s", error)
-        if self._given_embedder is None and (model_id := self.embedder_id()):
-            placements["embed"] = self._embed_placement or self._place_embed(model_id)
+        if self._embed_placement is not None:  # loaded: no need to look through the weights at every answer
+            placements["embed"] = self._embed_placement
+        elif self._given_embedder is None and (model_id := self.embedder_id()):
+            placements["embed"] = self._place_embed(model_id)
         return placements
 
     def placements(self) -> dict[str, Placement]:
