@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from types import FrameType
+from typing import cast
 
 import pytest
 
 from models.engine_thread import compute
+
+main_thread = cast(int, threading.main_thread().ident)
 
 
 def test_every_caller_gets_the_same_thread() -> None:
@@ -33,23 +35,30 @@ def test_what_the_call_raises_is_raised_here() -> None:
         compute(divmod, 1, 0)
 
 
-def test_an_interrupt_is_handed_over_after_the_call() -> None:
-    ended = threading.Event()
+def interrupt_the_main_thread() -> None:
+    signal.pthread_kill(main_thread, signal.SIGINT)
 
-    def work() -> str:
-        os.kill(os.getpid(), signal.SIGINT)
-        while not interrupted.wait(0.01):
-            pass
-        ended.set()
-        return "result"
 
-    interrupted = threading.Event()
-
+def interrupting_handler(interrupted: threading.Event) -> None:
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         interrupted.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    signal.signal(signal.SIGINT, on_interrupt)
+
+
+def test_an_interrupt_is_handed_over_after_the_call() -> None:
+    interrupted = threading.Event()
+    ended = threading.Event()
+
+    def work() -> str:
+        interrupt_the_main_thread()
+        assert interrupted.wait(60)
+        ended.set()
+        return "result"
+
+    before = signal.getsignal(signal.SIGINT)
+    interrupting_handler(interrupted)
     try:
         result, interrupt = compute(work)
     finally:
@@ -57,3 +66,24 @@ def test_an_interrupt_is_handed_over_after_the_call() -> None:
     assert result == "result"
     assert ended.is_set()
     assert isinstance(interrupt, KeyboardInterrupt)
+
+
+def test_an_interrupt_at_any_moment_neither_hangs_nor_loses_the_result() -> None:
+    """The signal is raised in the other thread while the first is anywhere between handing over and waking up."""
+    before = signal.getsignal(signal.SIGINT)
+    interrupting_handler(threading.Event())
+    answered = interrupted = 0
+    try:
+        for number in range(400):
+            try:
+                result, interrupt = compute(lambda: (interrupt_the_main_thread(), number)[1])  # noqa: B023
+                assert result == number
+                answered += 1
+                interrupted += interrupt is not None
+            except KeyboardInterrupt:  # it came after the call, outside of `compute`
+                interrupted += 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert answered
+    assert interrupted
+    assert compute(str, 1) == ("1", None)
