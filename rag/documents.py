@@ -200,9 +200,18 @@ def _add_content(
     name = PurePath(path_text(path))
     title = "" if document.title in (name.name, name.stem) else document.title
     cursor = connection.execute(
-        "INSERT INTO contents (sha256, suffix, kind, title, reader, embed_group, state)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'words')",
-        (sha256, _suffix(path), document.kind, title, document.reader, _open_group(connection)),
+        "INSERT INTO contents (sha256, suffix, kind, title, author, written_at_s, reader, embed_group, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'words')",
+        (
+            sha256,
+            _suffix(path),
+            document.kind,
+            title,
+            document.author,
+            document.written_at_s,
+            document.reader,
+            _open_group(connection),
+        ),
     )
     content_id = cursor.lastrowid
     assert content_id is not None

@@ -8,7 +8,6 @@ checked like any other input. Knows nothing of formats: see `rag.readers.registr
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import queue
@@ -25,7 +24,7 @@ from typing import IO, Any
 from rag import errors
 from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.path_text import path_text
-from rag.readers.contract import MEGABYTE, ReadLimits, open_regular
+from rag.readers.contract import MEGABYTE, ReadLimits, open_regular, sha256_of
 from rag.reading_worker import FRAME_CHARS, limits_to_json, read_frame, write_frame
 from rag.records import Block, Locator, ReadDocument
 
@@ -87,10 +86,10 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
     file = open_regular(os.fspath(path))
     with file.stream:
         try:
-            sha256 = hashlib.file_digest(file.stream, "sha256").digest()
+            sha256 = sha256_of(file.stream)
         except OSError as error:
             raise _unreadable(os.fspath(path), error) from error
-        return Fingerprint(sha256, file.status.st_size, file.status.st_mtime_ns)
+        return Fingerprint(sha256, file.size_bytes, file.mtime_ns)
 
 
 class DocumentReader:
@@ -219,7 +218,9 @@ def _collect(worker: _Worker, path: str, limits: ReadLimits, stop: threading.Eve
         else:
             done: dict[str, Any] = frame["done"]
             return ReadResult(
-                ReadDocument(done["title"], "text", tuple(blocks), done["reader"]),
+                ReadDocument(
+                    done["title"], "text", tuple(blocks), done["reader"], done["author"], done["written_at_s"]
+                ),
                 bytes.fromhex(done["sha256"]),
                 done["size_bytes"],
                 done["mtime_ns"],

@@ -12,7 +12,6 @@ file takes longer than the parent could be waiting for, so that it never outlive
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib
 import json
 import os
@@ -30,7 +29,7 @@ from typing import IO, Any
 from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.path_text import path_text
 from rag.readers.clean_text import clean_title
-from rag.readers.contract import OpenedFile, Reader, ReadLimits, check_file_size, open_regular
+from rag.readers.contract import OpenedFile, Reader, ReadLimits, check_file_size, open_regular, sha256_of
 from rag.records import Block
 
 FRAME_LENGTH = struct.Struct(">I")
@@ -130,23 +129,24 @@ class _Worker:
         file = open_regular(path)
         with file.stream:
             check_file_size(file, self._limits)
-            sha256 = hashlib.file_digest(file.stream, "sha256").hexdigest()
+            sha256 = sha256_of(file.stream).hex()
             file.stream.seek(0)
             reader, version = self._choose_reader(file)
             reading = reader(file, self._limits)
             self._send_blocks(file, reading.blocks)
             after = os.fstat(file.stream.fileno())
-            before = file.status
-            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            if (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
                 write_frame(self._answers, {"changed": True})
                 return
             done = {
                 "title": clean_title(reading.title) or clean_title(file.name),
+                "author": clean_title(reading.author),
+                "written_at_s": reading.written_at_s,
                 "reader": version,
                 "notes": reading.notes,
                 "sha256": sha256,
-                "size_bytes": before.st_size,
-                "mtime_ns": before.st_mtime_ns,
+                "size_bytes": file.size_bytes,
+                "mtime_ns": file.mtime_ns,
             }
         write_frame(self._answers, {"done": done})
 

@@ -89,6 +89,10 @@ class ReadDocument:
     blocks: tuple[Block, ...]
     reader: str
     """Name and version of the reader, so that a better one can be noticed later."""
+    author: str = ""
+    """As the document says; empty when it does not."""
+    written_at_s: float | None = None
+    """The document's own date, Unix time; None where it has none: then the file's counts."""
 
 
 @dataclass(frozen=True, slots=True)

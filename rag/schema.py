@@ -172,4 +172,23 @@ MIGRATIONS: tuple[str, ...] = (
         INSERT INTO turn_words (rowid, question, answer_text) VALUES (new.turn_id, new.question, new.answer_text);
     END;
     """,
+    """
+    -- Files inside files (archive entries, attachments, messages of a mailbox) are documents of their own: their
+    -- path is the outer file's, a slash and the inner path; their outermost file is a regular one.
+    ALTER TABLE documents ADD COLUMN container_id INTEGER REFERENCES documents (document_id) ON DELETE CASCADE;
+    CREATE INDEX documents_by_container ON documents (container_id) WHERE container_id IS NOT NULL;
+
+    ALTER TABLE contents ADD COLUMN author TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contents ADD COLUMN written_at_s REAL;          -- Unix time; NULL where the document has no date
+    ALTER TABLE contents ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;  -- 0 while its passages are coming in
+
+    -- What tells a drive that is not connected from a folder that was emptied.
+    ALTER TABLE roots ADD COLUMN device INTEGER;
+
+    -- Vectors of the embedder that is to be the library's: they take the place of `vectors` when all are there.
+    CREATE TABLE next_vectors (
+        chunk_id INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
+        vector   BLOB NOT NULL                      -- as in `vectors`
+    ) STRICT;
+    """,
 )

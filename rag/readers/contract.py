@@ -7,12 +7,13 @@ anything else through: that is reported as a damaged file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BufferedReader
 from pathlib import PurePath
+from typing import BinaryIO
 
 from rag.errors import EmptyFile, ReadError, TooLarge
 from rag.path_text import path_text
@@ -37,12 +38,15 @@ class ReadLimits:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A regular file, opened for reading without following a link."""
+    """A file opened for reading: a regular file (no link was followed), or one inside another file."""
 
     path: str
-    stream: BufferedReader
-    status: os.stat_result
-    """As it was when the file was opened."""
+    """Absolute; of a file inside another: the outer one's path, a slash and the inner one's path."""
+    stream: BinaryIO
+    """Seekable, at its start."""
+    size_bytes: int
+    mtime_ns: int
+    """0 where it is not known."""
 
     @property
     def name(self) -> str:
@@ -54,20 +58,36 @@ class OpenedFile:
         """Lower case, without the dot; empty when there is none."""
         return PurePath(self.path).suffix[1:].lower()
 
-    @property
-    def size_bytes(self) -> int:
-        return self.status.st_size
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside the one that is being read: an attachment, a message of a mailbox, an entry of an archive."""
+
+    path: str
+    """Where it is inside, with `/`: relative, without `.` and `..`, never empty."""
+    open: Callable[[], BinaryIO]
+    """Opens it, seekable and at its start, held in memory or in the outer file, never written to disk. Called
+    at most once, before the next member is taken; raises ReadError. The caller closes the stream."""
+    size_bytes: int
+    """As the outer file claims: not to be trusted."""
+    mtime_ns: int = 0
 
 
 @dataclass(slots=True)
 class Reading:
-    """One file being read. `title` and `notes` are complete when `blocks` is exhausted."""
+    """One file being read. Everything but `blocks` and `members` is complete when `blocks` is exhausted."""
 
     blocks: Iterator[Block]
     title: str = ""
     """The document's own; empty when it has none."""
+    author: str = ""
+    """Who wrote or sent it, as the document says; empty when it does not."""
+    written_at_s: float | None = None
+    """The document's own date (of a mail: when it was sent), Unix time; None where it has none."""
     notes: list[str] = field(default_factory=list)
     """What the user should know of a file that was read, e.g. pages without text."""
+    members: Iterator[Member] = field(default_factory=lambda: iter(()))
+    """The files inside it, in its order; taken when `blocks` is exhausted. Each becomes a document of its own."""
 
 
 Reader = Callable[[OpenedFile, ReadLimits], Reading]
@@ -100,7 +120,15 @@ def open_regular(path: str) -> OpenedFile:
     except BaseException:
         os.close(descriptor)
         raise
-    return OpenedFile(path, os.fdopen(descriptor, "rb"), status)
+    return OpenedFile(path, os.fdopen(descriptor, "rb"), status.st_size, status.st_mtime_ns)
+
+
+def sha256_of(stream: BinaryIO) -> bytes:
+    """Of everything from where the stream stands to its end. Raises OSError."""
+    digest = hashlib.sha256()
+    while piece := stream.read(MEGABYTE):
+        digest.update(piece)
+    return digest.digest()
 
 
 def check_file_size(file: OpenedFile, limits: ReadLimits) -> None:

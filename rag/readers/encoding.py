@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
-from io import BufferedReader
+from typing import BinaryIO
 
 from rag.errors import DamagedFile
 
@@ -50,7 +50,7 @@ class Encoding:
     """Set when it was a guess."""
 
 
-def find_encoding(stream: BufferedReader, name: str) -> Encoding:
+def find_encoding(stream: BinaryIO, name: str) -> Encoding:
     """Scan the whole stream from its start; it stands anywhere afterwards.
 
     Raises DamagedFile when the bytes are not text.
@@ -89,7 +89,7 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def _guess(stream: BufferedReader, offset: int, name: str) -> Encoding:
+def _guess(stream: BinaryIO, offset: int, name: str) -> Encoding:
     from charset_normalizer import from_bytes
 
     stream.seek(max(0, offset - SAMPLE_BYTES // 4))

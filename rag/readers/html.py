@@ -54,7 +54,7 @@ def read_html(file: OpenedFile, _limits: ReadLimits) -> Reading:
     sections = list(page.sections())
     if not sections:
         raise EmptyFile(f"{file.name} has no words to show", hint="it may be drawn by a script, or hold only pictures")
-    return Reading(iter(sections), clean_title(page.title) or page.first_heading, [note] if note else [])
+    return Reading(iter(sections), clean_title(page.title) or page.first_heading, notes=[note] if note else [])
 
 
 def _encoding(file: OpenedFile) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def read_markdown(file: OpenedFile, limits: ReadLimits) -> Reading:
         raise EmptyFile(f"{file.name} holds nothing but its front matter", hint="there is nothing in it to find")
     if not title and headings:
         title = min(headings, key=lambda each: each.level).words  # min takes the first of the highest level
-    return Reading(iter(blocks), title, [encoding.note] if encoding.note else [])
+    return Reading(iter(blocks), title, notes=[encoding.note] if encoding.note else [])
 
 
 def _sections(text: str, headings: list[_Heading], first_line: int) -> Iterator[Block]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
-from io import BufferedReader
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text
@@ -53,7 +52,7 @@ def _blocks(file: OpenedFile, codec: str, syntax: Literal["prose", "code"]) -> I
         raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
 
 
-def decoded_pieces(stream: BufferedReader, codec: str) -> Iterator[str]:
+def decoded_pieces(stream: BinaryIO, codec: str) -> Iterator[str]:
     """The stream's text from its start, with `\\n` line ends, in pieces of any length."""
     stream.seek(0)
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)("replace"), translate=True)

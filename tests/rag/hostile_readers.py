@@ -86,5 +86,5 @@ def read_writes(file: OpenedFile, _limits: ReadLimits) -> Reading:
 
 def read_changes(file: OpenedFile, limits: ReadLimits) -> Reading:
     """The file looks changed each time: its time is set back while it is read."""
-    os.utime(file.path, ns=(0, file.status.st_mtime_ns - 1))
+    os.utime(file.path, ns=(0, file.mtime_ns - 1))
     return read_text(file, limits)
