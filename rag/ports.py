@@ -59,3 +59,16 @@ class TextEmbedder(Protocol):
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A vector of shape (dimension,), of length 1."""
         ...
+
+
+class Reranker(Protocol):
+    """Says how well a passage answers a query, reading both together. Safe to call from several threads."""
+
+    @property
+    def model_id(self) -> str:
+        """The catalogue's id."""
+        ...
+
+    def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (len(passages),), in the order given: higher is better. Any scale; the same for every query."""
+        ...
