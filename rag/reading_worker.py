@@ -61,11 +61,17 @@ def main() -> None:
     module_name, function_name = sys.argv[3].split(":")
     choose_reader: ChooseReader = getattr(importlib.import_module(module_name), function_name)
     _leave_with_parent(requests.fileno())
-    _limit_resources(limits)
-    sys.addaudithook(_refuse)
+    confine(limits)
     worker = _Worker(limits, choose_reader, answers)
     while (request := read_frame(requests)) is not None:
         worker.serve(request["path"])
+
+
+def confine(limits: ReadLimits) -> None:
+    """Give up, for good, what parsing needs not: memory over the limit, core dumps, the network, starting programs,
+    writing files. Import what parses first, as far as that writes or looks around."""
+    _limit_resources(limits)
+    sys.addaudithook(_refuse)
 
 
 def read_frame(stream: IO[bytes], max_bytes: int = 1 << 20) -> dict[str, Any] | None:

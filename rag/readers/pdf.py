@@ -40,21 +40,7 @@ _STARTS_ITEM = re.compile(r"(?:[-*•◦▪‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\
 
 def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises EncryptedFile, DamagedFile, EmptyFile (no pages), TooLarge (too many pages)."""
-    from pypdfium2 import PdfDocument, PdfiumError
-
-    repaired = False
-    try:
-        document = PdfDocument(file.stream)
-    except PdfiumError as error:
-        refusal = _why_not_opened(file)
-        content = _repaired(file) if isinstance(refusal, DamagedFile) else None
-        if content is None:
-            raise refusal from error
-        try:
-            document = PdfDocument(content)
-        except PdfiumError:
-            raise refusal from error
-        repaired = True
+    document, repaired = open_pdf(file)
     page_count = len(document)
     if page_count > limits.max_pages:
         raise TooLarge(
@@ -67,6 +53,23 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
         reading.notes.append("the file is damaged; what could be recovered of it was read")
     reading.blocks = _blocks(document, file.name, reading.notes)
     return reading
+
+
+def open_pdf(file: OpenedFile) -> tuple[PdfDocument, bool]:
+    """The document, and whether it had to be repaired. Raises EncryptedFile, DamagedFile, EmptyFile (no pages)."""
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    try:
+        return PdfDocument(file.stream), False
+    except PdfiumError as error:
+        refusal = _why_not_opened(file)
+        content = _repaired(file) if isinstance(refusal, DamagedFile) else None
+        if content is None:
+            raise refusal from error
+        try:
+            return PdfDocument(content), True
+        except PdfiumError:
+            raise refusal from error
 
 
 def _why_not_opened(file: OpenedFile) -> ReadError:

@@ -1,0 +1,111 @@
+"""The process that looks at PDF pages: finds text on them, draws them. Started by `rag.pdf_pages`, for one request.
+
+It takes a JSON object from standard input and answers with frames (see `rag.reading_worker`) on what was standard
+output. Before it opens the first file it gives up what it needs not, as the reading worker does, and a signal of the
+system's ends it when it takes longer than its parent waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from rag.errors import DamagedFile, ReadError
+from rag.pdf_places import draw_page, find_lines
+from rag.readers.contract import ReadLimits, check_file_size, open_regular
+from rag.readers.pdf import open_pdf
+from rag.reading_worker import confine, write_frame
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfPage
+
+ALARM_GRACE_S = 5.0
+
+
+def main() -> None:
+    """Answer one request. `sys.argv[2]` is the limits as JSON."""
+    import pypdfium2  # before `confine`: what it loads must be there
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    request: dict[str, Any] = json.loads(sys.stdin.buffer.read().decode("utf-8", "surrogatepass"))
+    limits = ReadLimits(**json.loads(sys.argv[2]))
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
+    confine(limits)
+    try:
+        if "draw" in request:
+            _draw(request["draw"], limits, answers)
+        else:
+            _find(request["find"], limits, answers)
+    except ReadError as error:
+        write_frame(answers, {"error": type(error).__name__, "message": str(error), "hint": error.hint})
+    except (pypdfium2.PdfiumError, ValueError, MemoryError) as error:
+        write_frame(answers, {"error": "DamagedFile", "message": f"the page cannot be shown ({error})", "hint": ""})
+
+
+def _draw(wanted: Mapping[str, Any], limits: ReadLimits, answers: IO[bytes]) -> None:
+    """One frame that says how large the page is, then its pixels."""
+    with _Pages(limits) as pages:
+        drawn = draw_page(pages.page(wanted["path"], wanted["page"]))
+    size = {"width_px": drawn.width_px, "height_px": drawn.height_px}
+    write_frame(answers, {**size, "width_pt": drawn.width_pt, "height_pt": drawn.height_pt})
+    answers.write(drawn.rgb)
+    answers.flush()
+
+
+def _find(wanted: Sequence[Mapping[str, Any]], limits: ReadLimits, answers: IO[bytes]) -> None:
+    """One frame a text, in order: its lines' boxes, none where it is not found or its page cannot be opened."""
+    from pypdfium2 import PdfiumError
+
+    with _Pages(limits) as pages:
+        for each in wanted:
+            try:
+                lines = find_lines(pages.page(each["path"], each["page"]), each["text"])
+            except (ReadError, PdfiumError):
+                lines = []
+            write_frame(answers, {"lines": lines})
+
+
+class _Pages:
+    """Opens documents, and keeps the last one open: what is asked for together is mostly in one."""
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self._limits = limits
+        self._path = ""
+        self._opened: Any = None  # pypdfium2.PdfDocument
+        self._stream: Any = None
+
+    def __enter__(self) -> _Pages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def page(self, path: str, number: int) -> PdfPage:
+        """A page by its number, from 1. Raises ReadError and those below it, PdfiumError."""
+        if path != self._path:
+            self._close()
+            file = open_regular(path)
+            self._stream = file.stream
+            check_file_size(file, self._limits)
+            self._opened, _ = open_pdf(file)
+            self._path = path
+        if not 1 <= number <= len(self._opened):
+            raise DamagedFile(f"there is no page {number}", hint="the file has changed since: index it again")
+        page: PdfPage = self._opened[number - 1]
+        return page
+
+    def _close(self) -> None:
+        self._path = ""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
