@@ -8,28 +8,23 @@ the library, or of where weights come from.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import EngineFailed, WeightsDamaged, WeightsMissing
+from models.errors import EngineFailed
 from models.graph_cache import GraphCache
+from models.hf_tokenizer import HfTokenizer
 from models.integer_graph import REWRITE_VERSION, integer_encoder
 from models.onnx_devices import CPU_PROVIDER, onnx_runtime
 from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model, open_session, read_model
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 LOGGER = logging.getLogger(__name__)
 
@@ -85,8 +80,7 @@ class OnnxTextEmbedder:
         self.query_prefix = query_prefix
         self.passage_prefix = passage_prefix
         self._pooling = pooling
-        self.tokenizer_json = _read_tokenizer(tokenizer_file)
-        self._tokenizer = _tokenizer(self.tokenizer_json, max_tokens)
+        self._tokenizer = HfTokenizer(tokenizer_file)
         self._model_file = model_file
         self._cache_dir = cache_dir
         self.arithmetic: Arithmetic = "as shipped"
@@ -112,7 +106,7 @@ class OnnxTextEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text alone: no special tokens, not cut."""
-        return len(self._uncut_tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._tokenizer.count(text)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A vector of shape (dimension,), of length 1."""
@@ -159,10 +153,6 @@ class OnnxTextEmbedder:
         """Let go of the engine. Safe to call twice."""
         self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    @cached_property
-    def _uncut_tokenizer(self) -> Tokenizer:
-        return _tokenizer(self.tokenizer_json, None)
 
     def _open(self, placement: OnnxPlacement, integer: bool) -> OnnxSession:
         reason = ""
@@ -213,7 +203,7 @@ class OnnxTextEmbedder:
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """What the model is given: special tokens around, cut at `max_tokens`."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        return self._tokenizer.ids(texts, max_tokens=self.max_tokens)
 
     def _embed_group(self, group: Sequence[list[int]]) -> NDArray[np.float32]:
         if self._closed.is_set():
@@ -255,31 +245,3 @@ def _groups(order: Sequence[int], token_ids: Sequence[Sequence[int]], most_token
         group.append(index)
     if group:
         yield group
-
-
-def _read_tokenizer(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="utf-8")
-        json.loads(text)
-    except FileNotFoundError as error:
-        raise WeightsMissing(f"{file} is not there", hint="get it: homebody models pull") from error
-    except OSError as error:
-        raise WeightsMissing(f"{file} cannot be read: {error.strerror}", hint="check who may read it") from error
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError
-        raise WeightsDamaged(f"{file} is not a tokenizer", hint="get it again: homebody models pull") from error
-    return text
-
-
-def _tokenizer(tokenizer_json: str, max_tokens: int | None) -> Tokenizer:
-    """One that never pads, and cuts at `max_tokens` where that is given."""
-    # One thread tokenises in 2 % of the time that embedding takes; more would take cores from the chat engine.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if max_tokens is not None:
-        tokenizer.enable_truncation(max_tokens)
-    tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text, not a separator
-    return tokenizer

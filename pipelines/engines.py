@@ -31,6 +31,7 @@ from pipelines.models_listing import installed_default
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.turn import Placement
+from rag.chunking import CountTokens, counting_with
 from rag.ports import TextEmbedder
 
 if TYPE_CHECKING:
@@ -296,18 +297,19 @@ class Engines:
         default = installed_default(self.weights, self.machine(), "embed")
         return default.id if default is not None else ""
 
-    def tokenizer_json(self) -> str:
-        """The tokenizer that passages are measured with: the embedder's, without loading the embedder itself.
+    def token_counter(self) -> CountTokens:
+        """What passages are measured with: the embedder's tokenizer, without loading the embedder itself.
 
         Where none is installed, the one that homebody carries for its default embedder.
         """
         if self._given_embedder is not None:
-            return self._given_embedder.tokenizer_json
+            return self._given_embedder.count_tokens
         installed = self.weights.installed(model_id) if (model_id := self.embedder_id()) else None
         if installed is not None:
-            return installed.path("tokenizer.json").read_text(encoding="utf-8")
+            return counting_with(installed.path("tokenizer.json").read_text(encoding="utf-8"))
         default = self.weights.catalog.defaults("embed")[0].id
-        return resources.files("models").joinpath("data", default, "tokenizer.json").read_text(encoding="utf-8")
+        carried = resources.files("models").joinpath("data", default, "tokenizer.json")
+        return counting_with(carried.read_text(encoding="utf-8"))
 
     def _load_embedder(self) -> OnnxTextEmbedder:
         from models.embed_text_onnx import OnnxTextEmbedder

@@ -116,7 +116,7 @@ class HomeOnThisMachine:
 
     @cached_property
     def _chunker(self) -> Chunker:
-        return Chunker(self._engines.tokenizer_json(), self._settings.library.chunk_tokens)
+        return Chunker(self._engines.token_counter(), self._settings.library.chunk_tokens)
 
     def _split(self, document: ReadDocument) -> Sequence[ChunkDraft]:
         return self._chunker.split(document)

@@ -12,15 +12,14 @@ gives the same passages at a tenth of the speed, since it counts many candidates
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
 from rag.stretches import STRETCH_CHARS, cut_stretches
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+CountTokens = Callable[[str], int]
+"""How many of the embedder's tokens a text has, without special tokens."""
 
 BLOCK_SEPARATOR = "\n\n"
 """Between two blocks of a document's text; start_char and end_char count in the text joined with it."""
@@ -64,9 +63,8 @@ class _Passage:
 class Chunker:
     """Cuts documents for one embedder. Thread-safe; the same document gives the same passages every time."""
 
-    def __init__(self, tokenizer_json: str, chunk_tokens: int) -> None:
-        """`tokenizer_json` is the text of the embedder's `tokenizer.json`."""
-        self._tokenizer = _load_tokenizer(tokenizer_json)
+    def __init__(self, count_tokens: CountTokens, chunk_tokens: int) -> None:
+        self.count_tokens = count_tokens
         self._chunk_tokens = chunk_tokens
 
     def split(self, document: ReadDocument) -> list[ChunkDraft]:
@@ -87,10 +85,6 @@ class Chunker:
                     )
                 )
         return drafts
-
-    def count_tokens(self, text: str) -> int:
-        """In the embedder's tokens, without special tokens."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _passages(self, section: _Section) -> Iterator[_Passage]:
         text = section.text
@@ -143,14 +137,15 @@ class Chunker:
             yield held
 
 
-def _load_tokenizer(tokenizer_json: str) -> Tokenizer:
+def counting_with(tokenizer_json: str) -> CountTokens:
+    """Counts the tokens of a Hugging Face `tokenizer.json`, given as its text."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(tokenizer_json)
     # The file may cut and pad to what the model takes; here every token is to be counted, and no other.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:

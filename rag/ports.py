@@ -40,8 +40,13 @@ class TextEmbedder(Protocol):
         ...
 
     @property
-    def tokenizer_json(self) -> str:
-        """The Hugging Face `tokenizer.json`, so that chunks are measured in this embedder's tokens."""
+    def arithmetic(self) -> str:
+        """What the vectors are computed in, where one file allows several: "int8", "as shipped". Vectors of two
+        kinds differ a little, so it belongs to the embedder's identity."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text alone, without special tokens, not cut: passages are measured in them."""
         ...
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:

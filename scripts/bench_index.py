@@ -143,7 +143,7 @@ def load_real(weights: Path) -> OnnxTextEmbedder:
 def measure_embedding(folder: Path, weights: Path, passages: int) -> dict[str, Any]:
     make_files(folder / "files", passages)
     embedder = load_real(weights)
-    split = Chunker(embedder.tokenizer_json, CHUNK_TOKENS).split
+    split = Chunker(embedder.count_tokens, CHUNK_TOKENS).split
     with LibraryDb(folder / "library.sqlite") as db, DocumentReader() as reader:
         run(ingest_of(db, reader, split, no_embedder), folder / "files")
         queue = EmbeddingQueue(db)

@@ -56,10 +56,13 @@ class RandomVectors:
     dimension = DIMENSION
     query_prefix = passage_prefix = ""
     max_tokens = 256
-    tokenizer_json = ""
+    arithmetic = "as shipped"
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(1)
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = self._random.standard_normal((len(texts), DIMENSION), np.float32)

@@ -84,7 +84,7 @@ class Bench:
             search=self.search,
             borrow_chat=self.chat.lend,
             conversations=self.conversations,
-            split=Chunker(self.embedder.tokenizer_json, 40).split,
+            split=Chunker(self.embedder.count_tokens, 40).split,
             embed=self.embedder.embed_passages,
             chat_to_load=lambda: self.chat_to_load,
             prefill_tokens_per_s=lambda: self.prefill_tokens_per_s,

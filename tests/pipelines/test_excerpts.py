@@ -7,9 +7,9 @@ import pytest
 from pipelines.excerpts import VECTORS_ASKED, rank_excerpts, split_long_question, take_whole
 from pipelines.turn import Attachment
 from rag.chunking import Chunker
-from tests.fakes import CountableEmbedder, word_tokenizer_json
+from tests.fakes import CountableEmbedder, count_words
 
-SPLIT = Chunker(word_tokenizer_json(), 32).split
+SPLIT = Chunker(count_words, 32).split
 DIARY = Attachment("diary.txt", "\n\n".join(f"Day {n}: the sky was grey and the sea was calm." for n in range(100)))
 WITH_PLUMBER = Attachment(
     "diary.txt", DIARY.text.replace("Day 70: the sky was grey", "Day 70: the plumber replaced a valve")

@@ -100,7 +100,7 @@ class Indexer:
             db=self.db,
             walk=self.walk,
             reader=self.reader,
-            split=Chunker(self.embedder.tokenizer_json, 60).split,
+            split=Chunker(self.embedder.count_tokens, 60).split,
             load_embedder=self.load_embedder,
             chroma=self.chroma,
             foreground=self.foreground,

@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from rag.chunking import BLOCK_SEPARATOR, Chunker
+from rag.chunking import BLOCK_SEPARATOR, Chunker, CountTokens, counting_with
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
 from rag.stretches import STRETCH_CHARS
 
 
-def countable_tokenizer() -> str:
+def countable_tokens() -> CountTokens:
     """One token for each word and each punctuation mark; cut and padded to 8, as a model's file may say."""
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=8)
-    return str(tokenizer.to_str())
+    return counting_with(tokenizer.to_str())
 
 
-CHUNKER = Chunker(countable_tokenizer(), 50)
+CHUNKER = Chunker(countable_tokens(), 50)
 
 
 def split(*blocks: Block, chunker: Chunker = CHUNKER) -> list[ChunkDraft]:
@@ -118,7 +118,7 @@ def test_a_block_longer_than_a_section_loses_nothing() -> None:
 
 def test_the_same_document_gives_the_same_passages() -> None:
     blocks = [Block(sentences(40), Locator(page=page)) for page in (1, 2)]
-    assert split(*blocks) == split(*blocks, chunker=Chunker(countable_tokenizer(), 50))
+    assert split(*blocks) == split(*blocks, chunker=Chunker(countable_tokens(), 50))
 
 
 def test_white_space_gives_no_passage() -> None:
@@ -138,6 +138,6 @@ block_texts = st.text(alphabet=st.sampled_from("ab cd.\n\n!é漢 \t-#`*|1"), max
 )
 def test_nothing_is_lost_and_nothing_is_too_long(texts: list[str], syntax: Syntax, chunk_tokens: int) -> None:
     blocks = [Block(text, syntax=syntax) for text in texts]
-    chunks = split(*blocks, chunker=Chunker(countable_tokenizer(), chunk_tokens))
+    chunks = split(*blocks, chunker=Chunker(countable_tokens(), chunk_tokens))
     assert all(chunk.token_count <= chunk_tokens for chunk in chunks)
     assert "".join("".join(chunk.text.split()) for chunk in chunks) == "".join("".join(text.split()) for text in texts)
