@@ -22,6 +22,7 @@ from rag.errors import ReadError
 from rag.library_db import LibraryDb
 from rag.path_text import path_text
 from rag.records import ChunkDraft, ReadDocument
+from rag.spellings import spellings_column
 from rag.walk import FoundFile
 
 EMBED_GROUP_CHUNKS = 256
@@ -216,14 +217,16 @@ def _add_content(
     content_id = cursor.lastrowid
     assert content_id is not None
     connection.executemany(
-        "INSERT INTO chunks (content_id, ordinal, text, headings, locator, start_char, end_char, token_count)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks"
+        " (content_id, ordinal, text, headings, spellings, locator, start_char, end_char, token_count)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 content_id,
                 chunk.ordinal,
                 chunk.text,
-                "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
+                headings := "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
+                spellings_column(chunk.text, headings),
                 json.dumps(chunk.locator.to_json()),
                 chunk.start_char,
                 chunk.end_char,

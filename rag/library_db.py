@@ -16,6 +16,7 @@ from typing import Any
 
 from rag.errors import LibraryDamaged, LibraryError, LibraryLocked, LibraryTooNew, StorageFull
 from rag.schema import APPLICATION_ID, MIGRATIONS
+from rag.spellings import spellings_column
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -86,6 +87,8 @@ class LibraryDb:
         if self.read_only:
             return
         connection.execute("PRAGMA journal_mode = WAL")  # kept in the file: only now that it is known to be ours
+        if version < len(MIGRATIONS):
+            connection.create_function("spellings_column", 2, spellings_column, deterministic=True)
         for number in range(version, len(MIGRATIONS)):
             # One transaction a step: a crash in the middle leaves the version before it, whole. executescript
             # ends any open transaction first, so the script brings its own.

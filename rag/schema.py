@@ -12,6 +12,7 @@ vectors    float16, apart from the texts, so that a scan over all of them reads 
            grows, and `vectors_changed` counts: one look tells a reader what it has not loaded yet.
 chroma_pending  what chromadb has not been told yet. Filled in the transaction that changes `vectors`.
 document_names  a file's name and its folder's, as words: a question that names a file finds it.
+roots, left_out, mounts  what is indexed, what is not, and what may be away for a while: see `roots.py`.
 """
 
 from __future__ import annotations
@@ -190,5 +191,45 @@ MIGRATIONS: tuple[str, ...] = (
         chunk_id INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
         vector   BLOB NOT NULL                      -- as in `vectors`
     ) STRICT;
+
+    -- Other spellings of what a passage says, found by words like its text: see `spellings.py`.
+    ALTER TABLE chunks ADD COLUMN spellings TEXT NOT NULL DEFAULT '';
+    UPDATE chunks SET spellings = spellings_column(text, headings);
+    DROP TRIGGER chunks_added;
+    DROP TRIGGER chunks_removed;
+    DROP TABLE chunk_words;
+    CREATE VIRTUAL TABLE chunk_words USING fts5 (
+        text, headings, spellings, content = 'chunks', content_rowid = 'chunk_id',
+        tokenize = "porter unicode61 remove_diacritics 2"
+    );
+    CREATE TRIGGER chunks_added AFTER INSERT ON chunks BEGIN
+        INSERT INTO chunk_words (rowid, text, headings, spellings)
+        VALUES (new.chunk_id, new.text, new.headings, new.spellings);
+    END;
+    CREATE TRIGGER chunks_removed AFTER DELETE ON chunks BEGIN
+        INSERT INTO chunk_words (chunk_words, rowid, text, headings, spellings)
+        VALUES ('delete', old.chunk_id, old.text, old.headings, old.spellings);
+    END;
+    INSERT INTO chunk_words (chunk_words) VALUES ('rebuild');
+    CREATE INDEX documents_by_mtime ON documents (mtime_ns);
+    """,
+    """
+    -- What the user took out of a root: it stays out until it is asked for by its own name.
+    CREATE TABLE left_out (
+        path       BLOB PRIMARY KEY,                -- os.fsencode
+        added_at_s REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Mount points below roots that were seen mounted: one that is not now is a drive that is not connected.
+    CREATE TABLE mounts (
+        path BLOB PRIMARY KEY                       -- os.fsencode
+    ) STRICT, WITHOUT ROWID;
+
+    -- A file that was moved keeps its row.
+    CREATE TRIGGER documents_moved AFTER UPDATE OF name_text ON documents BEGIN
+        INSERT INTO document_names (document_names, rowid, name_text)
+        VALUES ('delete', old.document_id, old.name_text);
+        INSERT INTO document_names (rowid, name_text) VALUES (new.document_id, new.name_text);
+    END;
     """,
 )
