@@ -12,8 +12,9 @@ Knows nothing of embedders: `pipelines.ingest` asks one for the vectors.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ from rag.library_db import LibraryDb
 BATCH_PASSAGES = 128
 """What is handed to the embedder at once, and at most embedded again after a crash. In smaller ones its threads
 wait for each other at the end of each."""
+
+VectorTable = Literal["vectors", "next_vectors"]
+VECTORS: Final = "vectors"
+NEXT_VECTORS: Final = "next_vectors"
 
 CONTEXT_CHARS = 120
 """Most characters of headings that are embedded before a passage: some 30 tokens, which fit beside 200."""
@@ -48,16 +53,26 @@ def passage_text(headings: str, text: str) -> str:
 
 
 class EmbeddingQueue:
-    """The passages without a vector."""
+    """The passages without a vector: of the library's embedder, or (`NEXT_VECTORS`) of the one that is to be it."""
 
-    def __init__(self, db: LibraryDb) -> None:
+    def __init__(self, db: LibraryDb, into: VectorTable = VECTORS) -> None:
         self._db = db
+        self._into = into
+        self._preferred: tuple[int, ...] = ()
+
+    def prefer(self, content_ids: Iterable[int]) -> None:
+        """Let the batches with these contents come first from now on, instead of those preferred before.
+
+        From any thread. Only the order changes, never the company of a passage, so the same vectors come out.
+        """
+        self._preferred = tuple(content_ids)
 
     def waiting(self) -> int:
         """How many passages have no vector yet."""
+        all_of = " WHERE state = 'words'" if self._into == VECTORS else ""
         ((waiting,),) = self._db.query(
-            "SELECT count(chunks.chunk_id) - count(vectors.chunk_id) FROM contents"
-            " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id) WHERE state = 'words'"
+            f"SELECT count(chunks.chunk_id) - count({self._into}.chunk_id) FROM contents"
+            f" JOIN chunks USING (content_id) LEFT JOIN {self._into} USING (chunk_id){all_of}"
         )
         return int(waiting)
 
@@ -67,30 +82,54 @@ class EmbeddingQueue:
         While reading goes on the last group may still grow, so it waits. Ends early once `stop` is set.
         """
         ((last,),) = self._db.query("SELECT max(embed_group) FROM contents")
-        groups = [
-            int(row[0])
-            for row in self._db.query(
-                "SELECT DISTINCT embed_group FROM contents WHERE state = 'words' ORDER BY embed_group"
-            )
-        ]
-        for group in groups:
-            if group == last and reading_goes_on:
-                return
-            rows = self._db.query(
-                "SELECT chunks.chunk_id, headings, text, vectors.chunk_id IS NULL FROM contents"
-                " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id)"
-                " WHERE embed_group = ? ORDER BY token_count, chunks.chunk_id",
-                (group,),
-            )
-            for start in range(0, len(rows), BATCH_PASSAGES):
+        todo = dict.fromkeys(group for group in self._groups() if not (reading_goes_on and group == last))
+        while todo:
+            preferred = self._preferred
+            first = [group for group in self._groups_of(preferred) if group in todo]
+            group = first[0] if first else next(iter(todo))
+            for batch in self._batches_of(group, preferred):
                 if stop.is_set():
                     return
-                batch = rows[start : start + BATCH_PASSAGES]
-                if any(row[3] for row in batch):
-                    yield PassageBatch(
-                        tuple(row[0] for row in batch),
-                        tuple(passage_text(row[1], row[2]) for row in batch),
-                    )
+                yield batch
+                if self._preferred is not preferred:
+                    break  # another group may be first now; this one is looked at again
+            else:
+                del todo[group]
+
+    def _groups(self) -> list[int]:
+        """Those with a passage without a vector, in their order."""
+        if self._into == VECTORS:
+            rows = self._db.query(
+                "SELECT DISTINCT embed_group FROM contents WHERE state = 'words' ORDER BY embed_group"
+            )
+        else:
+            rows = self._db.query(
+                f"SELECT DISTINCT embed_group FROM contents JOIN chunks USING (content_id)"
+                f" LEFT JOIN {self._into} USING (chunk_id) WHERE {self._into}.chunk_id IS NULL ORDER BY embed_group"
+            )
+        return [int(row[0]) for row in rows]
+
+    def _groups_of(self, content_ids: Sequence[int]) -> list[int]:
+        rows = [
+            self._db.query("SELECT embed_group FROM contents WHERE content_id = ?", (each,)) for each in content_ids
+        ]
+        return [int(row[0][0]) for row in rows if row]  # a content may have left the library
+
+    def _batches_of(self, group: int, preferred: Sequence[int]) -> Iterator[PassageBatch]:
+        """Those of one group that lack a vector; those with a preferred content first."""
+        rows = self._db.query(
+            f"SELECT chunks.chunk_id, headings, text, {self._into}.chunk_id IS NULL, content_id FROM contents"
+            f" JOIN chunks USING (content_id) LEFT JOIN {self._into} USING (chunk_id)"
+            " WHERE embed_group = ? ORDER BY token_count, chunks.chunk_id",
+            (group,),
+        )
+        batches = [rows[start : start + BATCH_PASSAGES] for start in range(0, len(rows), BATCH_PASSAGES)]
+        lacking = [batch for batch in batches if any(row[3] for row in batch)]
+        for batch in sorted(lacking, key=lambda batch: not any(row[4] in preferred for row in batch)):
+            yield PassageBatch(
+                tuple(row[0] for row in batch),
+                tuple(passage_text(row[1], row[2]) for row in batch),
+            )
 
     def store(self, chunk_ids: Sequence[int], vectors: NDArray[np.float32]) -> int:
         """Store vectors of passages in one transaction; returns how many were new.
@@ -103,11 +142,11 @@ class EmbeddingQueue:
             new = 0
             for chunk_id, vector in zip(chunk_ids, stored, strict=True):
                 new += connection.execute(
-                    "INSERT INTO vectors (chunk_id, vector) SELECT chunk_id, ? FROM chunks WHERE chunk_id = ?"
+                    f"INSERT INTO {self._into} (chunk_id, vector) SELECT chunk_id, ? FROM chunks WHERE chunk_id = ?"
                     " ON CONFLICT (chunk_id) DO NOTHING",
                     (vector.tobytes(), chunk_id),
                 ).rowcount
-            if new:
+            if new and self._into == VECTORS:
                 marks = ",".join("?" * len(chunk_ids))
                 connection.execute(
                     "UPDATE contents SET state = 'embedded' WHERE content_id IN"
