@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.document_dates import unix_time_of_pdf
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
@@ -47,8 +48,16 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
             f"{file.name} has {page_count:,} pages, more than the limit of {limits.max_pages:,}",
             hint="raise library.max_pages in the settings, or split it",
         )
-    title = clean_title(document.get_metadata_value("Title"))
-    reading = Reading(iter(()), title)
+    # A PDF is what a document was on the day it was made; what changes it later are stamps and signatures.
+    written_at_s = unix_time_of_pdf(document.get_metadata_value("CreationDate"))
+    if written_at_s is None:
+        written_at_s = unix_time_of_pdf(document.get_metadata_value("ModDate"))
+    reading = Reading(
+        iter(()),
+        clean_title(document.get_metadata_value("Title")),
+        clean_title(document.get_metadata_value("Author")),
+        written_at_s,
+    )
     if repaired:
         reading.notes.append("the file is damaged; what could be recovered of it was read")
     reading.blocks = _blocks(document, file.name, reading.notes)

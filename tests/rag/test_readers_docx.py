@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import docx
@@ -114,3 +115,20 @@ def test_deep_nesting_is_refused(opened: Opened, tmp_path: Path) -> None:
 def test_a_document_without_words_is_empty(opened: Opened, tmp_path: Path) -> None:
     with pytest.raises(EmptyFile):
         blocks_of(opened, docx_of(tmp_path / "a.docx", paragraph("  ")))
+
+
+def test_who_wrote_it_and_when(opened: Opened, tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("x")
+    document.core_properties.author = "Ada Lovelace"
+    document.core_properties.created = datetime(2013, 12, 23, tzinfo=UTC)
+    document.core_properties.modified = datetime(2025, 3, 14, 10, 15, tzinfo=UTC)
+    document.save(str(tmp_path / "a.docx"))
+    reading = read_docx(opened(tmp_path / "a.docx"), LIMITS)
+    assert reading.author == "Ada Lovelace"
+    assert reading.written_at_s == datetime(2025, 3, 14, 10, 15, tzinfo=UTC).timestamp()
+
+
+def test_a_document_without_properties_has_neither(opened: Opened, tmp_path: Path) -> None:
+    reading = read_docx(opened(docx_of(tmp_path / "a.docx", paragraph("x"))), LIMITS)
+    assert (reading.author, reading.written_at_s) == ("", None)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pikepdf
 import pytest
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
@@ -110,3 +113,14 @@ def test_more_pages_than_the_limit_are_refused_by_name_of_the_setting(opened: Op
     with pytest.raises(TooLarge) as raised:
         reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["x"]] * 5), ReadLimits(max_pages=4))
     assert "library.max_pages" in raised.value.hint
+
+
+def test_who_wrote_it_and_when(opened: Opened, tmp_path: Path) -> None:
+    with pikepdf.open(io.BytesIO(pdf_bytes([["x"]]))) as document:
+        document.docinfo["/Author"] = "Ada Lovelace"
+        document.docinfo["/CreationDate"] = "D:20250314111500+01'00'"
+        document.docinfo["/ModDate"] = "D:20260101000000Z"
+        document.save(tmp_path / "a.pdf")
+    reading = read_pdf(opened(tmp_path / "a.pdf"), ReadLimits())
+    assert reading.author == "Ada Lovelace"
+    assert reading.written_at_s == datetime(2025, 3, 14, 10, 15, tzinfo=UTC).timestamp()
