@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from rag.errors import DamagedFile, EmptyFile
 from rag.readers.clean_text import clean_text
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.flowing_text import FlowingText
 from rag.readers.package import FALLBACK, Package
 from rag.readers.package_properties import ooxml_properties
-from rag.readers.sections import Sections
 from rag.records import Block
 
 _WORD_NAMESPACES = (
@@ -35,23 +35,23 @@ def read_docx(file: OpenedFile, limits: ReadLimits) -> Reading:
 
 
 def _blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
-    sections = Sections(limits.max_text_chars, package.name)
-    body = _Body(_heading_levels(package), sections)
+    flow = FlowingText(limits.max_text_chars, package.name)
+    body = _Body(_heading_levels(package), flow)
     found_any = False
     for part, heading in (
         ("word/document.xml", ""),
         ("word/footnotes.xml", "Footnotes"),
         ("word/endnotes.xml", "Endnotes"),
     ):
-        sections.begin_part(heading)
+        flow.begin_part(heading)
         for _ in package.steps(part, body):
-            yield from (taken := sections.take())
+            yield from (taken := flow.take())
             found_any = found_any or bool(taken)
-    sections.end()
-    yield from (taken := sections.take())
+    flow.end()
+    yield from (taken := flow.take())
     if not found_any and not taken:
         raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
-    reading.title = reading.title or sections.first_heading
+    reading.title = reading.title or flow.first_heading
 
 
 @dataclass(slots=True)
@@ -128,9 +128,9 @@ class _Paragraph:
 class _Body:
     """Takes the elements of a document, footnotes or endnotes part."""
 
-    def __init__(self, levels: dict[str, int], sections: Sections) -> None:
+    def __init__(self, levels: dict[str, int], flow: FlowingText) -> None:
         self._levels = levels
-        self._sections = sections
+        self._flow = flow
         self._paragraphs: list[_Paragraph] = []
         """Open ones; a text box puts paragraphs within a paragraph."""
         self._tables = 0
@@ -176,7 +176,7 @@ class _Body:
 
     def data(self, text: str) -> None:
         if self._in_text and not self._skip_depth:
-            self._sections.count(text)
+            self._flow.count(text)
             self._paragraphs[-1].parts.append(text)
 
     def end(self, tag: str) -> None:
@@ -204,7 +204,7 @@ class _Body:
         if not text:
             return
         if paragraph.level is not None and not self._cell_texts:
-            self._sections.begin(paragraph.level, text)
+            self._flow.begin(paragraph.level, text)
         else:
             self._add("item" if paragraph.is_item else "paragraph", text)
 
@@ -213,4 +213,4 @@ class _Body:
             item = f"- {text}" if kind == "item" else text
             self._cell_texts[-1].append(" ".join(item.split()))
         else:
-            self._sections.add(kind, text)
+            self._flow.add(kind, text)
