@@ -1,15 +1,14 @@
 """Which embedder built the vectors of a library: vectors of two embedders cannot be compared.
 
 The identity is written with the first vector and checked before any vector is added or asked. A mismatch is
-refused; `homebody index --reembed` calls `adopt`, which keeps every passage, drops the vectors, and leaves the
-rest to the next indexing.
+refused; how a library comes to another embedder is in `embedder_change.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rag.errors import EmbedderMismatch
 from rag.library_db import LibraryDb
@@ -29,29 +28,47 @@ class EmbedderIdentity:
     query_prefix: str
     passage_prefix: str
     normalised: bool = True
+    arithmetic: str = ""
+    """What the vectors were computed in; empty in libraries of before this was noted, and then any will do."""
 
     @classmethod
     def of(cls, embedder: TextEmbedder) -> EmbedderIdentity:
         return cls(
-            embedder.model_id, embedder.sha256, embedder.dimension, embedder.query_prefix, embedder.passage_prefix
+            embedder.model_id,
+            embedder.sha256,
+            embedder.dimension,
+            embedder.query_prefix,
+            embedder.passage_prefix,
+            arithmetic=embedder.arithmetic,
         )
+
+    def made_by(self, offered: EmbedderIdentity) -> bool:
+        """Whether the embedder offered makes vectors that can be compared with this identity's."""
+        return self == (offered if self.arithmetic else replace(offered, arithmetic=""))
 
     @property
     def short_hash(self) -> str:
         """12 hexadecimal digits that name this identity, for chromadb's collection."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        fields = asdict(self)
+        if not self.arithmetic:
+            del fields["arithmetic"]  # the name that chromadb's collection of an older library has
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def stored_identity(db: LibraryDb) -> EmbedderIdentity | None:
     """The embedder that built this library's vectors; None when it has none yet."""
-    stored = db.read_meta(META_KEY)
+    return read_identity(db, META_KEY)
+
+
+def read_identity(db: LibraryDb, key: str) -> EmbedderIdentity | None:
+    stored = db.read_meta(key)
     return None if stored is None else EmbedderIdentity(**json.loads(stored))
 
 
 def check_identity(db: LibraryDb, embedder: TextEmbedder) -> None:
     """Raises EmbedderMismatch when the library's vectors were built by another embedder."""
     stored, offered = stored_identity(db), EmbedderIdentity.of(embedder)
-    if stored is None or stored == offered:
+    if stored is None or stored.made_by(offered):
         return
     if stored.model_id != offered.model_id:
         difference = f"the library was embedded with {stored.model_id}, not with {offered.model_id}"

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Sequence
 
 from rag.documents import Documents, Recorded
-from rag.embedding_queue import EmbeddingQueue
+from rag.embedder_change import begin_change, finish_change
+from rag.embedding_queue import NEXT_VECTORS, EmbeddingQueue
 from rag.identity import claim_identity
 from rag.library_db import LibraryDb
 from rag.ports import TextEmbedder
@@ -48,6 +49,15 @@ def embed_all(db: LibraryDb, embedder: TextEmbedder) -> int:
         queue.store(batch.chunk_ids, embedder.embed_passages(batch.texts))
         batches += 1
     return batches
+
+
+def change_embedder(db: LibraryDb, embedder: TextEmbedder) -> None:
+    """Give the library another embedder, as indexing does in the end."""
+    begin_change(db, embedder)
+    queue = EmbeddingQueue(db, NEXT_VECTORS)
+    for batch in queue.batches(reading_goes_on=False, stop=threading.Event()):
+        queue.store(batch.chunk_ids, embedder.embed_passages(batch.texts))
+    assert finish_change(db)
 
 
 def chunk_ids(db: LibraryDb, path: str) -> list[int]:

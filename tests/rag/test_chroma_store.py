@@ -17,11 +17,11 @@ from rag.chroma_child import open_collection
 from rag.chroma_store import CHILD_COMMAND, ChromaStore
 from rag.documents import Documents
 from rag.errors import ChromaFailed
-from rag.identity import adopt_embedder, stored_identity
+from rag.identity import stored_identity
 from rag.library_db import LibraryDb
 from rag.vectors import ExactVectors, Vectors
 from tests.fakes import CountableEmbedder
-from tests.rag.stored_library import chunk_ids, embed_all, record
+from tests.rag.stored_library import change_embedder, chunk_ids, embed_all, record
 
 SEGMENT_RECORDS = 1200
 """chromadb writes its HNSW files every 1,000 records; with fewer there is nothing to damage."""
@@ -177,8 +177,7 @@ def test_another_embedder_has_a_collection_of_its_own(db: LibraryDb, store: Chro
     record(db, "/cat.txt", ["cat", "dog"])
     embed_all(db, CountableEmbedder())
     bring_in_step(store)
-    adopt_embedder(db, CountableEmbedder(dimension=32))
-    embed_all(db, CountableEmbedder(dimension=32))
+    change_embedder(db, CountableEmbedder(dimension=32))
     assert bring_in_step(store) == [2]
     assert not (tmp_path / "chroma.damaged").exists()
     assert ids_in_chroma(db, tmp_path / "chroma") == ids_in_sqlite(db)

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from rag.embedding_queue import EmbeddingQueue
 from rag.errors import EmbedderMismatch
-from rag.identity import EmbedderIdentity, adopt_embedder, check_identity, claim_identity, stored_identity
+from rag.identity import EmbedderIdentity, check_identity, claim_identity, stored_identity
 from rag.library_db import LibraryDb
-from rag.listing import count_library
 from tests.fakes import CountableEmbedder
-from tests.rag.stored_library import assert_whole, embed_all, record
+from tests.rag.stored_library import assert_whole
 
 
 @pytest.fixture
@@ -40,17 +41,25 @@ def test_another_embedder_is_refused_with_the_command_that_reembeds(db: LibraryD
     assert stored_identity(db) == EmbedderIdentity.of(CountableEmbedder())
 
 
-def test_adopting_keeps_passages_and_drops_vectors(db: LibraryDb) -> None:
-    record(db, "/a.txt", ["one", "two"])
-    embed_all(db, CountableEmbedder())
-    other = CountableEmbedder(dimension=64)
-    assert adopt_embedder(db, other)
-    counts = count_library(db)
-    assert (counts.chunks, counts.chunks_embedded, counts.chroma_pending) == (2, 0, 0)
-    assert EmbeddingQueue(db).waiting() == 2
-    embed_all(db, other)
-    assert not adopt_embedder(db, other)
-    assert count_library(db).chunks_embedded == 2
+def test_what_vectors_are_computed_in_belongs_to_the_identity(db: LibraryDb) -> None:
+    class InIntegers(CountableEmbedder):
+        arithmetic = "int8"
+
+    claim_identity(db, CountableEmbedder())
+    with pytest.raises(EmbedderMismatch, match="another version"):
+        check_identity(db, InIntegers())
+
+
+def test_a_library_of_before_that_was_noted_takes_either_and_keeps_its_name_in_chroma(db: LibraryDb) -> None:
+    identity = EmbedderIdentity.of(CountableEmbedder())
+    fields = asdict(identity)
+    del fields["arithmetic"]
+    db.write_meta("embedder", json.dumps(fields))
+    check_identity(db, CountableEmbedder())
+    stored = stored_identity(db)
+    assert stored is not None
+    assert stored.short_hash == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+    assert stored.short_hash != identity.short_hash
 
 
 def test_identities_have_names_of_their_own() -> None:
