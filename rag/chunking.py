@@ -185,9 +185,13 @@ def _split(text: str, syntax: str, aim_chars: int) -> Iterator[tuple[int, str]]:
 
 
 def _locator_at(section: _Section, position: int) -> Locator:
-    """Where `position` (in the document's text) is: its block's locator, with the line counted on."""
+    """Where `position` (in the document's text) is: its block's locator, with the line or the row counted on."""
     index = bisect.bisect_right(section.starts, position) - 1
     block = section.blocks[index]
-    if block.locator.line is None:
-        return block.locator
-    return replace(block.locator, line=block.locator.line + block.text.count("\n", 0, position - section.starts[index]))
+    place = block.locator
+    if place.line is None and place.row is None:
+        return place
+    lines = block.text.count("\n", 0, position - section.starts[index])
+    if place.row is not None:
+        return replace(place, row=place.row + lines)
+    return replace(place, line=(place.line or 1) + lines)

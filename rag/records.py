@@ -30,7 +30,7 @@ class Locator:
     end_s: float | None = None
     sheet: str | None = None
     row: int | None = None
-    """1-based."""
+    """1-based, of a sheet or of a table without sheets. A block with a row has one row a line, without gaps."""
     slide: int | None = None
     """1-based."""
 
@@ -47,13 +47,15 @@ class Locator:
         return cls(**values)
 
     def __str__(self) -> str:
-        """For people: `page 3`, `line 120`, `0:12-0:15`, `Q3 row 14`, or nothing."""
+        """For people: `page 3`, `line 120`, `0:12-0:15`, `Q3 row 14`, `row 14`, or nothing."""
         if self.page is not None:
             return f"page {self.page}"
         if self.slide is not None:
             return f"slide {self.slide}"
         if self.sheet is not None:
             return f"{self.sheet} row {self.row}" if self.row is not None else self.sheet
+        if self.row is not None:
+            return f"row {self.row}"
         if self.line is not None:
             return f"line {self.line}"
         if self.start_s is not None:
@@ -78,6 +80,20 @@ class Block:
     """The headings this block stands under, outermost first."""
     syntax: Literal["prose", "markdown", "code"] = "prose"
     """How a splitter may cut it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """What a reader tells of a file besides its text."""
+
+    title: str
+    kind: Kind
+    reader: str
+    """Name and version of the reader, so that a better one can be noticed later."""
+    author: str = ""
+    """As the document says; empty when it does not."""
+    written_at_s: float | None = None
+    """The document's own date, Unix time; None where it has none: then the file's counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,18 @@ def test_a_passage_never_spans_two_pages_slides_or_sheets(places: tuple[Locator,
     assert tuple(chunk.locator for chunk in chunks) == places
 
 
+def test_a_passage_of_a_table_knows_the_row_that_it_begins_with() -> None:
+    rows = [f"Row: {number} | Note: a few words" for number in range(57, 97)]
+    later = [f"Row: {number} | Note: a few words" for number in range(200, 240)]
+    chunks = split(
+        Block("\n".join(rows), Locator(sheet="Q3", row=57)), Block("\n".join(later), Locator(sheet="Q3", row=200))
+    )
+    assert len(chunks) > 10
+    for chunk in chunks:
+        assert chunk.text.startswith(f"Row: {chunk.locator.row} ")
+        assert chunk.locator.sheet == "Q3"
+
+
 def test_a_passage_never_spans_two_headings_and_keeps_its_own() -> None:
     chunks = split(Block("One.", heading_path=("A",)), Block("Two.", heading_path=("A", "B")))
     assert [chunk.heading_path for chunk in chunks] == [("A",), ("A", "B")]
