@@ -6,7 +6,8 @@
     │   ├── EncryptedFile       it needs a password
     │   ├── DamagedFile         its bytes are not what its kind promises
     │   ├── EmptyFile           nothing to read in it
-    │   └── TooLarge            over a limit (bytes, pages, time, memory, output)
+    │   ├── TooLarge            over a limit (bytes, pages, time, memory, output, files inside)
+    │   └── FileChanges         it changed while it was read
     ├── EmbedderMismatch        the index was built with another embedder
     ├── LibraryLocked           another homebody writes to this library
     ├── LibraryTooNew           written by a newer homebody; opening it would be a guess
@@ -50,6 +51,10 @@ class EmptyFile(ReadError):
 
 class TooLarge(ReadError):
     """The file is over one of the reader's limits."""
+
+
+class FileChanges(ReadError):
+    """The file changed while it was read: what came of it is of two versions."""
 
 
 class EmbedderMismatch(LibraryError):

@@ -1,44 +1,35 @@
 """Read files in a process of their own, so that no file can hang, kill or fill homebody.
 
-`DocumentReader` keeps one worker process, starts it when the first file needs it, watches its time and
-memory, ends it when a file breaks a limit, and starts another for the next file. What a worker sends is
-checked like any other input. Knows nothing of formats: see `rag.readers.registry`.
+`DocumentReader` keeps one worker process, starts it when the first file needs it, ends it when a file breaks a
+limit, and starts another for the next file. A file comes as a stream of parts, its text before the files inside
+it, so that memory does not grow with its size; what a worker sends is checked like any other input. A file inside
+another that ends the worker costs itself only: the next worker goes on behind it.
+Knows nothing of formats: see `rag.readers.registry`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import queue
-import signal
-import subprocess
-import sys
 import threading
-import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from rag import errors
-from rag.errors import DamagedFile, ReadError, TooLarge
+from rag.errors import DamagedFile, FileChanges, ReadError
+from rag.member_paths import REST, clean_member_path
 from rag.path_text import path_text
-from rag.readers.contract import MEGABYTE, ReadLimits, open_regular, sha256_of
-from rag.reading_worker import FRAME_CHARS, limits_to_json, read_frame, write_frame
-from rag.records import Block, Locator, ReadDocument
+from rag.reader_process import Patience, ReaderProcess, WorkerLost
+from rag.readers.contract import ReadLimits, open_regular, sha256_of
+from rag.reading_session import Wanted
+from rag.records import Block, DocumentFacts, Locator, ReadDocument
 
-log = logging.getLogger(__name__)
+MAX_WORKERS_LOST = 20
+"""By files inside one file, until the rest of it is given up."""
 
-MAX_FRAME_BYTES = 16 * FRAME_CHARS
-WATCH_EVERY_S = 0.1
-QUEUED_FRAMES = 8
-MAX_LOGGED_BYTES = 20_000
-"""Of one worker's standard error; a library that complains about every glyph must not fill the log."""
-NEAR_LIMIT = 0.8
-"""A worker that dies with this share of its memory used is taken to have died of that."""
-
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from rag.reading_worker import main; main()"
 _ERROR_TYPES: dict[str, type[ReadError]] = {
     each.__name__: each
     for each in (
@@ -66,8 +57,61 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class FileBegun:
+    """A file's bytes are known; what is wanted of it follows."""
+
+    path: str
+    """As it was asked for; of a file inside another: the outer one's path, a slash and the inner one's."""
+    place: tuple[int, ...]
+    """Empty for the file that was asked for; otherwise which file inside which."""
+    sha256: bytes
+    size_bytes: int
+    mtime_ns: int
+    """Of the moment it was opened; 0 where it is not known."""
+    reader: str
+    """Name and version of the reader that will read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlocks:
+    """Some of its text, in reading order."""
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextEnded:
+    """That was all of its text; the files inside it follow."""
+
+    facts: DocumentFacts
+    notes: tuple[str, ...]
+    """What the user should know of it, e.g. pages without text, a guessed encoding."""
+    has_members: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileEnded:
+    """The file that was begun last, and has not ended, is over. What is around it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFailed:
+    """A file inside another could not be read, begun or not; what is around it goes on."""
+
+    path: str
+    size_bytes: int
+    """As far as it is known."""
+    mtime_ns: int
+    error: ReadError
+
+
+Part = FileBegun | TextBlocks | TextEnded | FileEnded | MemberFailed
+Decide = Callable[[FileBegun], Wanted]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadResult:
-    """A file that was read, and which bytes these were."""
+    """A file that was read in one piece, and which bytes these were."""
 
     document: ReadDocument
     sha256: bytes
@@ -75,7 +119,6 @@ class ReadResult:
     mtime_ns: int
     """Of the moment it was opened; the file did not change while it was read."""
     notes: tuple[str, ...] = ()
-    """What the user should know of it, e.g. pages without text, a guessed encoding."""
 
 
 def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
@@ -103,23 +146,79 @@ class DocumentReader:
     ) -> None:
         self._limits = limits or ReadLimits()
         self._registry = registry
-        self._worker: _Worker | None = None
+        self._worker: ReaderProcess | None = None
         self._turn = threading.Lock()
 
-    def read(self, path: str | os.PathLike[str], stop: threading.Event | None = None) -> ReadResult:
-        """Read a file into blocks.
+    def stream(
+        self,
+        path: str | os.PathLike[str],
+        decide: Decide,
+        stop: threading.Event | None = None,
+        *,
+        with_members: bool = True,
+    ) -> Generator[Part]:
+        """Read a file, and the files inside it, as they come: FileBegun, its text, its files, FileEnded.
 
-        Raises ReadError or one below it, naming the file; ReadStopped soon after `stop` is set. A file that
-        changes while it is read is read once more.
+        `decide` is asked once for each, before its FileBegun: what is wanted of it. Of a file inside of which
+        nothing is wanted nothing follows; of the outermost only FileEnded. Closing the generator ends the work.
+        Raises ReadError or one below it, naming the file, when it is the outermost one that cannot be read;
+        FileChanges at the end when it changed meanwhile; ReadStopped soon after `stop` is set.
         """
         with self._turn:
-            for _ in range(2):
-                result = self._read_once(os.fspath(path), stop)
-                if result is not None:
-                    return result
-        raise ReadError(
-            f"{path_text(path)} changes while it is being read", hint="it is read when it has come to rest: index again"
+            following = _Following(os.fspath(path), decide, self._limits)
+            request: dict[str, Any] = {"path": os.fspath(path), "members": with_members, "resume": ()}
+            for _ in range(MAX_WORKERS_LOST):
+                worker = self._ready_worker()
+                try:
+                    worker.send(request)
+                    yield from following.parts(worker, stop)
+                    return
+                except WorkerLost as lost:
+                    failed, request["resume"] = following.give_up(lost)
+                except _AnsweredError as answered:
+                    raise answered.error from None
+                except BaseException:  # stopped, closed: the worker is in the middle of something nobody waits for
+                    worker.is_lost = True
+                    raise
+                finally:
+                    if worker.is_lost:
+                        self._end_worker()
+                yield failed
+        raise DamagedFile(
+            f"{path_text(PurePath(path).name)}: too many of the files in it make their reader fail",
+            hint="unpack it, and index the folder",
         )
+
+    def read(self, path: str | os.PathLike[str], stop: threading.Event | None = None) -> ReadResult:
+        """Read a file's own text at once. A file that changes while it is read is read once more. Raises as above."""
+        for last in (False, True):
+            try:
+                return self._read_whole(path, stop)
+            except FileChanges:
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _read_whole(self, path: str | os.PathLike[str], stop: threading.Event | None) -> ReadResult:
+        begun: FileBegun | None = None
+        ended: TextEnded | None = None
+        blocks: list[Block] = []
+        with closing(self.stream(path, lambda _: "text", stop, with_members=False)) as parts:
+            for part in parts:
+                match part:
+                    case FileBegun():
+                        begun = part
+                    case TextBlocks():
+                        blocks.extend(part.blocks)
+                    case TextEnded():
+                        ended = part
+                    case _:
+                        pass
+        assert begun is not None
+        assert ended is not None
+        facts = ended.facts
+        document = ReadDocument(facts.title, facts.kind, tuple(blocks), facts.reader, facts.author, facts.written_at_s)
+        return ReadResult(document, begun.sha256, begun.size_bytes, begun.mtime_ns, ended.notes)
 
     def close(self) -> None:
         """End the worker. Safe to call twice; a later `read` starts another."""
@@ -134,30 +233,17 @@ class DocumentReader:
     ) -> None:
         self.close()
 
+    def _ready_worker(self) -> ReaderProcess:
+        if self._worker is not None and self._worker.is_heavy:
+            self._end_worker()  # what an earlier file left in memory is not this one's
+        if self._worker is None:
+            self._worker = ReaderProcess(self._limits, self._registry)
+        return self._worker
+
     def _end_worker(self) -> None:
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
-
-    def _read_once(self, path: str, stop: threading.Event | None) -> ReadResult | None:
-        """None when the file changed meanwhile."""
-        if self._worker is not None and self._worker.is_heavy:
-            self._end_worker()  # what an earlier file left in memory is not this one's
-        if self._worker is None:
-            self._worker = _Worker(self._limits, self._registry)
-        worker = self._worker
-        try:
-            return _collect(worker, path, self._limits, stop)
-        except _WorkerLost as lost:
-            raise lost.as_read_error(path_text(Path(path).name), self._limits) from lost
-        except _AnsweredError as answered:
-            raise answered.error from None
-        except BaseException:  # stopped, Ctrl-C: the worker is in the middle of something nobody waits for
-            worker.is_lost = True
-            raise
-        finally:
-            if worker.is_lost:
-                self._end_worker()
 
 
 class _AnsweredError(Exception):
@@ -168,192 +254,125 @@ class _AnsweredError(Exception):
         self.error = error
 
 
-class _WorkerLost(Exception):
-    """The worker is gone, or was ended for what it did."""
+@dataclass(slots=True)
+class _Level:
+    """A file that has not ended yet: the outermost, or one inside the one before."""
 
-    def __init__(self, why: str, detail: str = "") -> None:
-        super().__init__(f"{why} {detail}".strip())
-        self.why = why
-        self.detail = detail
-
-    def as_read_error(self, name: str, limits: ReadLimits) -> ReadError:
-        if self.why == "time":
-            return TooLarge(
-                f"{name} was not read within {limits.timeout_s:g} s",
-                hint="raise library.read_timeout_s in the settings, or leave it out with a line in .homebodyignore",
-            )
-        if self.why == "memory":
-            return TooLarge(
-                f"{name} needs more memory than {limits.memory_bytes / MEGABYTE:,.0f} MB to be read",
-                hint="raise library.reader_memory_mb in the settings, or split it",
-            )
-        return DamagedFile(
-            f"{name} made its reader fail ({self.detail})",
-            hint="get it again from where it came; it may be damaged or made to do harm",
-        )
+    path: str
+    place: tuple[int, ...]
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    reader: str = ""
+    chars: int = 0
 
 
-def _collect(worker: _Worker, path: str, limits: ReadLimits, stop: threading.Event | None) -> ReadResult | None:
-    worker.request(path)
-    deadline = time.monotonic() + limits.timeout_s
-    blocks: list[Block] = []
-    chars = 0
-    while True:
-        if stop is not None and stop.is_set():
-            raise ReadStopped(f"stopped while reading {path_text(path)}")
-        frame = worker.next_frame(deadline)
-        if frame is None:
-            continue
-        if "blocks" in frame:
-            for text, locator, headings, syntax in frame["blocks"]:
-                chars += len(text)
-                blocks.append(Block(text, Locator.from_json(locator), tuple(headings), syntax))
-            if chars > limits.max_text_chars:
-                raise _WorkerLost("protocol", "more text than it may send")
-        elif "error" in frame:
-            told = frame["error"]
-            raise _AnsweredError(_ERROR_TYPES[told["type"]](told["message"], hint=told["hint"]))
-        elif "changed" in frame:
-            return None
-        else:
-            done: dict[str, Any] = frame["done"]
-            return ReadResult(
-                ReadDocument(
-                    done["title"], "text", tuple(blocks), done["reader"], done["author"], done["written_at_s"]
-                ),
-                bytes.fromhex(done["sha256"]),
-                done["size_bytes"],
-                done["mtime_ns"],
-                tuple(done["notes"]),
-            )
+class _Following:
+    """Follows the frames about one outermost file, over the workers that it costs."""
 
-
-class _Worker:
-    """One worker process and the two threads that listen to it."""
-
-    def __init__(self, limits: ReadLimits, registry: str) -> None:
+    def __init__(self, path: str, decide: Decide, limits: ReadLimits) -> None:
+        self._decide = decide
         self._limits = limits
-        self._peak_bytes = 0
-        self._next_watch = 0.0
-        self.is_lost = False
-        packages = str(Path(__file__).resolve().parent.parent)
-        # -P keeps the current folder out of the import path: it may be the folder that is being indexed.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, packages, limits_to_json(limits), registry],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        self._levels = [_Level(path, ())]
+        self._patience = Patience(limits)
+
+    def parts(self, worker: ReaderProcess, stop: threading.Event | None) -> Iterator[Part]:
+        """Until the outermost file is done. Raises WorkerLost, _AnsweredError, FileChanges, ReadStopped."""
+        self._patience.moved()
+        while True:
+            if stop is not None and stop.is_set():
+                raise ReadStopped(f"stopped while reading {path_text(self._levels[0].path)}")
+            frame = worker.next_frame(self._patience)
+            if frame is None:
+                continue
+            try:
+                part = self._part(worker, frame)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise worker.lost("protocol", f"a frame that says nothing: {type(error).__name__}") from error
+            if part is not None:
+                yield part
+            if not self._levels:
+                return
+
+    def give_up(self, lost: WorkerLost) -> tuple[MemberFailed, tuple[int, ...]]:
+        """The file inside at which a worker was lost, and its place. Raises ReadError for the outermost file."""
+        level = self._levels[-1]
+        error = lost.as_read_error(path_text(PurePath(level.path).name), self._limits)
+        if len(self._levels) == 1 or lost.why == "total time":
+            raise error from lost
+        return self._failed(error), level.place
+
+    def _part(self, worker: ReaderProcess, frame: dict[str, Any]) -> Part | None:
+        (kind, told), *_ = frame.items()
+        level = self._levels[-1]
+        match kind:
+            case "member":
+                self._levels.append(self._announced(told))
+                return None
+            case "begin":
+                return self._begin(worker, told)
+            case "blocks":
+                level.chars += sum(len(block[0]) for block in told)
+                if level.chars > self._limits.max_text_chars:
+                    raise worker.lost("protocol", "more text than it may send")
+                return TextBlocks(tuple(_block(each) for each in told))
+            case "text":
+                facts = DocumentFacts(told["title"], "text", level.reader, told["author"], told["written_at_s"])
+                return TextEnded(facts, tuple(told["notes"]), bool(told["has_members"]))
+            case "end" | "done":
+                if (kind == "done") != (len(self._levels) == 1):
+                    raise ValueError(kind)
+                self._levels.pop()
+                return FileEnded()
+            case "failed":
+                if len(self._levels) == 1:
+                    raise ValueError(kind)
+                return self._failed(_error(told))
+            case "error":
+                raise _AnsweredError(_error(told))
+            case "changed":
+                raise _AnsweredError(
+                    FileChanges(
+                        f"{path_text(self._levels[0].path)} changes while it is being read",
+                        hint="it is read when it has come to rest: index again",
+                    )
+                )
+            case _:
+                raise ValueError(kind)
+
+    def _announced(self, told: dict[str, Any]) -> _Level:
+        path, outer = str(told["path"]), self._levels[-1].path
+        inner = path[len(outer) + 1 :]
+        if not path.startswith(f"{outer}/") or inner not in (REST, clean_member_path(inner)):
+            raise ValueError("a path that leads elsewhere")
+        return _Level(path, tuple(told["place"]), int(told["size_bytes"]), int(told["mtime_ns"]))
+
+    def _begin(self, worker: ReaderProcess, told: dict[str, Any]) -> FileBegun | None:
+        level = self._levels[-1]
+        level.size_bytes, level.mtime_ns = int(told["size_bytes"]), int(told["mtime_ns"])
+        level.reader = str(told["reader"])
+        begun = FileBegun(
+            level.path, level.place, bytes.fromhex(told["sha256"]), level.size_bytes, level.mtime_ns, level.reader
         )
-        self._requests = _pipe(self._process.stdin)
-        self._frames: queue.Queue[dict[str, Any] | ValueError | None] = queue.Queue(QUEUED_FRAMES)
-        self._killed = threading.Event()
-        self._listeners = [
-            threading.Thread(target=self._listen, args=(_pipe(self._process.stdout),), daemon=True),
-            threading.Thread(target=_log_lines, args=(_pipe(self._process.stderr),), daemon=True),
-        ]
-        for listener in self._listeners:
-            listener.start()
-
-    @property
-    def is_heavy(self) -> bool:
-        """It was seen with half of the memory it may have."""
-        return self._peak_bytes > self._limits.memory_bytes // 2
-
-    def request(self, path: str) -> None:
-        self._next_watch = time.monotonic() + WATCH_EVERY_S
-        with contextlib.suppress(OSError):  # it is gone: the end of its answers says so, and how
-            write_frame(self._requests, {"path": path})
-
-    def next_frame(self, deadline: float) -> dict[str, Any] | None:
-        """The next frame, or None when it is time to look at other things. Raises _WorkerLost."""
-        try:
-            frame = self._frames.get(timeout=WATCH_EVERY_S)
-        except queue.Empty:
-            self._watch(deadline)
+        wanted = self._decide(begun)
+        worker.send({"wanted": wanted})
+        if wanted == "nothing":
+            if level.place:
+                self._levels.pop()  # of the outermost one the worker still says that it is done
             return None
-        if frame is None:
-            raise self._obituary()
-        if isinstance(frame, ValueError):
-            raise self._lost("protocol", str(frame))
-        if time.monotonic() >= self._next_watch:
-            self._watch(deadline)
-        return frame
+        return begun
 
-    def kill(self) -> None:
-        """End it now and give everything back."""
-        self._killed.set()
-        self._process.kill()
-        self._process.wait()
-        for listener in self._listeners:
-            listener.join()
-        self._requests.close()
-
-    def _watch(self, deadline: float) -> None:
-        now = time.monotonic()
-        self._next_watch = now + WATCH_EVERY_S
-        if now >= deadline:
-            raise self._lost("time")
-        self._peak_bytes = max(self._peak_bytes, _resident_bytes(self._process.pid))
-        if self._peak_bytes > self._limits.memory_bytes:
-            raise self._lost("memory")
-
-    def _lost(self, why: str, detail: str = "") -> _WorkerLost:
-        self.is_lost = True
-        return _WorkerLost(why, detail)
-
-    def _obituary(self) -> _WorkerLost:
-        status = self._process.wait()
-        if status >= 0:
-            return self._lost("ended", f"exit code {status}")
-        number = -status
-        if number == getattr(signal, "SIGALRM", None):
-            return self._lost("time")
-        # SIGKILL that we did not send is the system's, out of memory.
-        if number == signal.SIGKILL or self._peak_bytes > NEAR_LIMIT * self._limits.memory_bytes:
-            return self._lost("memory")
-        return self._lost("crash", signal.Signals(number).name)
-
-    def _listen(self, answers: IO[bytes]) -> None:
-        with answers:
-            while True:
-                frame: dict[str, Any] | ValueError | None
-                try:
-                    frame = read_frame(answers, MAX_FRAME_BYTES)
-                except ValueError as error:
-                    frame = error
-                while not self._killed.is_set():
-                    try:
-                        self._frames.put(frame, timeout=WATCH_EVERY_S)
-                    except queue.Full:
-                        continue
-                    break
-                if not isinstance(frame, dict):
-                    return
+    def _failed(self, error: ReadError) -> MemberFailed:
+        level = self._levels.pop()
+        return MemberFailed(level.path, level.size_bytes, level.mtime_ns, error)
 
 
-def _log_lines(stream: IO[bytes]) -> None:
-    """What libraries print goes to the log, up to a limit; the rest is read and dropped."""
-    logged = 0
-    with stream:
-        while line := stream.readline(4096):
-            if logged < MAX_LOGGED_BYTES:
-                logged += len(line)
-                log.debug("reader: %s", line.decode("utf-8", "backslashreplace").rstrip())
+def _block(told: list[Any]) -> Block:
+    text, locator, headings, syntax = told
+    return Block(text, Locator.from_json(locator), tuple(headings), syntax)
 
 
-def _resident_bytes(pid: int) -> int:
-    import psutil
-
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("the worker was started without pipes")
-    return stream
+def _error(told: dict[str, Any]) -> ReadError:
+    return _ERROR_TYPES[told["type"]](str(told["message"]), hint=str(told["hint"]))
 
 
 def _unreadable(path: str, error: OSError) -> ReadError:

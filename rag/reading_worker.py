@@ -1,17 +1,16 @@
 """The process that parses files. Started by `rag.reading`; never import it for anything else.
 
-It takes one request at a time from standard input and answers with frames on what was standard output:
-a frame is a length (4 bytes, big endian) and a JSON object. Standard output itself is joined to standard
-error, so that nothing a library prints can be taken for a frame.
+It takes one request at a time from standard input and answers with frames on what was standard output
+(`rag.reading_session` says which): a frame is a length (4 bytes, big endian) and a JSON object. Standard output
+itself is joined to standard error, so that nothing a library prints can be taken for a frame.
 
 Before the first file it gives up what parsing needs not: the network, starting programs, writing files,
-core dumps, memory over the limit. It ends when its input ends, and a signal of the system's ends it when a
-file takes longer than the parent could be waiting for, so that it never outlives a parent that was killed.
+core dumps, memory over the limit. It ends when its input ends, and a signal of the system's ends it when it has
+had nothing to say for longer than the parent waits, so that it never outlives a parent that was killed.
 """
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -20,21 +19,13 @@ import signal
 import struct
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import PurePath
 from typing import IO, Any
 
-from rag.errors import DamagedFile, ReadError, TooLarge
-from rag.path_text import path_text
-from rag.readers.clean_text import clean_title
-from rag.readers.contract import OpenedFile, Reader, ReadLimits, check_file_size, open_regular, sha256_of
-from rag.records import Block
+from rag.readers.contract import ReadLimits
+from rag.reading_session import ChooseReader, ReadingSession, RefuseName, Wanted
 
 FRAME_LENGTH = struct.Struct(">I")
-FRAME_CHARS = 200_000
-"""Blocks are sent together until they have this many characters."""
 ADDRESS_SPACE_SLACK_BYTES = 1 << 30
 """Libraries and thread stacks take address space that is never memory."""
 ALARM_GRACE_S = 5.0
@@ -44,8 +35,6 @@ _REFUSED_EVENTS = ("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.sp
 _REFUSED_CHANGES = frozenset(
     {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"}
 )
-
-ChooseReader = Callable[[OpenedFile], tuple[Reader, str]]
 
 
 def main() -> None:
@@ -59,12 +48,44 @@ def main() -> None:
     os.close(nothing)
     limits = ReadLimits(**json.loads(sys.argv[2]))
     module_name, function_name = sys.argv[3].split(":")
-    choose_reader: ChooseReader = getattr(importlib.import_module(module_name), function_name)
+    registry = importlib.import_module(module_name)
+    choose_reader: ChooseReader = getattr(registry, function_name)
+    refuse_name: RefuseName = getattr(registry, "refuse_name", lambda _name: None)
     _leave_with_parent(requests.fileno())
     confine(limits)
-    worker = _Worker(limits, choose_reader, answers)
+    talk = _Talk(requests, answers, limits.timeout_s)
+    session = ReadingSession(limits, choose_reader, refuse_name, talk.tell, talk.ask)
     while (request := read_frame(requests)) is not None:
-        worker.serve(request["path"])
+        talk.working()
+        session.read(request["path"], with_members=request["members"], resume=request["resume"])
+        _set_alarm(0)
+
+
+class _Talk:
+    """Frames to and from the parent. While it is not the parent's turn, the system's alarm clock runs."""
+
+    def __init__(self, requests: IO[bytes], answers: IO[bytes], timeout_s: float) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._timeout_s = timeout_s
+
+    def working(self) -> None:
+        _set_alarm(self._timeout_s + ALARM_GRACE_S)
+
+    def tell(self, frame: dict[str, Any]) -> None:
+        _set_alarm(0)  # the parent takes its time: it stores what it was told, or lets an answer go first
+        write_frame(self._answers, frame)
+        self.working()
+
+    def ask(self, frame: dict[str, Any]) -> Wanted:
+        _set_alarm(0)
+        write_frame(self._answers, frame)
+        answer = read_frame(self._requests)
+        self.working()
+        if answer is None:
+            raise SystemExit  # nobody is there any more
+        wanted: Wanted = answer["wanted"]
+        return wanted
 
 
 def confine(limits: ReadLimits) -> None:
@@ -94,94 +115,6 @@ def write_frame(stream: IO[bytes], frame: dict[str, Any]) -> None:
     content = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     stream.write(FRAME_LENGTH.pack(len(content)) + content)
     stream.flush()
-
-
-class _Worker:
-    def __init__(self, limits: ReadLimits, choose_reader: ChooseReader, answers: IO[bytes]) -> None:
-        self._limits = limits
-        self._choose_reader = choose_reader
-        self._answers = answers
-
-    def serve(self, path: str) -> None:
-        """Answer one request. The outermost frame: whatever a parser throws ends as an answer."""
-        try:
-            self._read(path)
-        except ReadError as error:
-            self._fail(error)
-        except MemoryError:
-            gc.collect()
-            self._fail(
-                TooLarge(
-                    f"{_name(path)} needs more memory than {self._limits.memory_bytes >> 20:,} MB to be read",
-                    hint="raise library.reader_memory_mb in the settings, or split it",
-                )
-            )
-        except Exception as error:
-            traceback.print_exc()
-            self._fail(
-                DamagedFile(
-                    f"{_name(path)} cannot be read ({type(error).__name__}: {clean_title(str(error))})",
-                    hint="get it again from where it came; it may have been cut off",
-                )
-            )
-        finally:
-            _set_alarm(0)
-
-    def _fail(self, error: ReadError) -> None:
-        write_frame(self._answers, {"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}})
-
-    def _read(self, path: str) -> None:
-        _set_alarm(self._limits.timeout_s + ALARM_GRACE_S)
-        file = open_regular(path)
-        with file.stream:
-            check_file_size(file, self._limits)
-            sha256 = sha256_of(file.stream).hex()
-            file.stream.seek(0)
-            reader, version = self._choose_reader(file)
-            reading = reader(file, self._limits)
-            self._send_blocks(file, reading.blocks)
-            after = os.fstat(file.stream.fileno())
-            if (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-                write_frame(self._answers, {"changed": True})
-                return
-            done = {
-                "title": clean_title(reading.title) or clean_title(file.name),
-                "author": clean_title(reading.author),
-                "written_at_s": reading.written_at_s,
-                "reader": version,
-                "notes": reading.notes,
-                "sha256": sha256,
-                "size_bytes": file.size_bytes,
-                "mtime_ns": file.mtime_ns,
-            }
-        write_frame(self._answers, {"done": done})
-
-    def _send_blocks(self, file: OpenedFile, blocks: Iterable[Block]) -> None:
-        held: list[list[Any]] = []
-        held_chars = total_chars = 0
-        for block in blocks:
-            held.append(block_to_json(block))
-            held_chars += len(block.text)
-            total_chars += len(block.text)
-            if total_chars > self._limits.max_text_chars:
-                raise TooLarge(
-                    f"{file.name} holds more than {self._limits.max_text_chars:,} characters of text",
-                    hint="split it, or raise library.max_file_mb in the settings",
-                )
-            if held_chars > FRAME_CHARS:
-                write_frame(self._answers, {"blocks": held})
-                held, held_chars = [], 0
-                _set_alarm(self._limits.timeout_s + ALARM_GRACE_S)  # it moves; the parent watches the sum
-        if held:
-            write_frame(self._answers, {"blocks": held})
-
-
-def block_to_json(block: Block) -> list[Any]:
-    return [block.text, block.locator.to_json(), block.heading_path, block.syntax]
-
-
-def _name(path: str) -> str:
-    return path_text(PurePath(path).name)
 
 
 def limits_to_json(limits: ReadLimits) -> str:

@@ -31,9 +31,21 @@ class ReadLimits:
     """Text that may come out of one file, however small the file is."""
     max_pages: int = 5000
     timeout_s: float = 120.0
-    """That may pass while the caller waits for one file."""
+    """That may pass without any progress: no text, no next file inside."""
+    total_timeout_s: float = 3600.0
+    """That a file may take in all, the files inside it included."""
     memory_bytes: int = 2048 * MEGABYTE
     """Resident memory of the worker process."""
+    max_members: int = 100_000
+    """Files inside one file, those inside them included."""
+    max_nesting: int = 5
+    """Files inside files inside files."""
+    max_unpacked_bytes: int = 8192 * MEGABYTE
+    """That may come out of the files inside one file together."""
+    max_unpacked_ratio: int = 200
+    """What comes out of a file, beside its own size. Real archives stay below 60."""
+    ratio_free_bytes: int = 256 * MEGABYTE
+    """Below this the ratio does not count: small archives of much the same may be packed very tightly."""
 
 
 @dataclass(frozen=True, slots=True)

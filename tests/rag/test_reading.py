@@ -186,7 +186,7 @@ def test_stopping_ends_a_reader_that_hangs(hostile: DocumentReader, tmp_path: Pa
 def test_what_a_library_prints_goes_to_the_log_and_not_among_the_answers(
     hostile: DocumentReader, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="rag.reading"):
+    with caplog.at_level(logging.DEBUG, logger="rag.reader_process"):
         assert hostile.read(file_named(tmp_path, "prints.x")).document.blocks[0].text == "some words"
         hostile.close()
     assert "complained" in caplog.text

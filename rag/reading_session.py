@@ -1,0 +1,368 @@
+"""One file being read in the worker process: its text, then the files inside it, depth first, each as a file.
+
+Everything is told in frames, in this order for each file (`rag.reading` follows them):
+
+    member {place, path, …}   a file inside is looked at (not for the outermost one)
+    begin  {sha256, reader}   its bytes are known; the answer says what is wanted of it: text, members, nothing
+    blocks […]                some of its text, any number of times
+    text   {title, …}         that was its text; its files follow
+    end                       or `failed` from anywhere after `member`: this file is over, its outer one goes on
+
+and for the outermost file `done`, `changed` (it changed while it was read) or `error` in place of `end`.
+
+Sizes that a file claims are never believed: what comes out of files inside is counted while it is read, in bytes
+and in text, against one budget for the outermost file. Knows nothing of processes and of any format.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, BinaryIO, Literal, cast
+
+from rag.errors import DamagedFile, EmptyFile, ReadError, TooLarge
+from rag.member_paths import REST, MemberPaths, is_junk
+from rag.path_text import path_text
+from rag.readers.clean_text import clean_title
+from rag.readers.contract import (
+    MEGABYTE,
+    Member,
+    OpenedFile,
+    Reader,
+    Reading,
+    ReadLimits,
+    check_file_size,
+    open_regular,
+    sha256_of,
+)
+from rag.records import Block
+
+FRAME_CHARS = 200_000
+"""Blocks are sent together until they have this many characters."""
+BUFFER_BYTES = 1 << 16
+
+Frame = dict[str, Any]
+Wanted = Literal["text", "members", "nothing"]
+"""Of a file: everything; only the files inside it, since its own text is known; nothing at all."""
+
+ChooseReader = Callable[[OpenedFile], tuple[Reader, str]]
+RefuseName = Callable[[str], None]
+"""Raises UnsupportedFile for a name that tells enough: such a file is not even opened."""
+
+_BOMB_HINT = "it looks like an archive made to fill memory; leave it out with a line in .homebodyignore"
+
+
+class _Exhausted(Exception):
+    """The outermost file's budget is used up: nothing more is taken out of it."""
+
+    def __init__(self, error: ReadError) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.was_told = False
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What may still come out of the files inside one file."""
+
+    name: str
+    bytes_left: int
+    members_left: int
+
+    @classmethod
+    def of(cls, file: OpenedFile, limits: ReadLimits) -> _Budget:
+        by_ratio = max(limits.ratio_free_bytes, limits.max_unpacked_ratio * file.size_bytes)
+        return cls(file.name, min(limits.max_unpacked_bytes, by_ratio), limits.max_members)
+
+    def spend_bytes(self, count: int) -> None:
+        self.bytes_left -= count
+        if self.bytes_left < 0:
+            raise _Exhausted(
+                TooLarge(f"more comes out of {self.name} than is taken: the rest of it is not read", hint=_BOMB_HINT)
+            )
+
+    def spend_member(self) -> None:
+        self.members_left -= 1
+        if self.members_left < 0:
+            raise _Exhausted(
+                TooLarge(
+                    f"{self.name} holds more files than are taken: the rest of it is not read",
+                    hint="unpack it, and index the folder",
+                )
+            )
+
+
+class _CountedStream(io.RawIOBase):
+    """A file inside another: what is read of it for the first time is counted."""
+
+    def __init__(self, stream: BinaryIO, name: str, budget: _Budget, max_bytes: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._name = name
+        self._budget = budget
+        self._max_bytes = max_bytes
+        self._counted_to = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io's stub takes any Buffer
+        piece = self._stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._count(self._stream.tell())
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        position = self._stream.seek(offset, whence)
+        self._count(position)  # seeking forward in something packed unpacks all of it
+        return position
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+    def _count(self, position: int) -> None:
+        if position <= self._counted_to:
+            return
+        new, self._counted_to = position - self._counted_to, position
+        if position > self._max_bytes:
+            raise TooLarge(
+                f"{self._name} has more than {self._max_bytes / MEGABYTE:,.0f} MB",
+                hint="unpack it and split it, or raise library.max_file_mb in the settings",
+            )
+        self._budget.spend_bytes(new)
+
+
+class ReadingSession:
+    """Reads one outermost file after the other. `ask` tells a frame and waits for the answer to it."""
+
+    def __init__(
+        self,
+        limits: ReadLimits,
+        choose_reader: ChooseReader,
+        refuse_name: RefuseName,
+        tell: Callable[[Frame], None],
+        ask: Callable[[Frame], Wanted],
+    ) -> None:
+        self._limits = limits
+        self._choose_reader = choose_reader
+        self._refuse_name = refuse_name
+        self._tell = tell
+        self._ask = ask
+        self._budget = _Budget("", 0, 0)
+
+    def read(self, path: str, *, with_members: bool, resume: Sequence[int] = ()) -> None:
+        """Read a file and, `with_members`, the files inside it. Whatever a parser throws ends as a frame.
+
+        `resume` is the place of the file inside at which an earlier process was lost: its text and what comes
+        before that place are passed over, and so is the file at that place.
+        """
+        try:
+            self._read(path, with_members, tuple(resume))
+        except ReadError as error:
+            self._tell({"error": _error_to_json(error)})
+        except Exception as error:
+            self._tell({"error": _error_to_json(self._as_read_error(error, _name(path)))})
+
+    def _read(self, path: str, with_members: bool, resume: tuple[int, ...]) -> None:
+        file = open_regular(path)
+        with file.stream:
+            check_file_size(file, self._limits)
+            self._budget = _Budget.of(file, self._limits)
+            self._document(file, (), resume, with_members)
+            after = os.fstat(file.stream.fileno())
+            if (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+                self._tell({"changed": True})
+                return
+        self._tell({"done": True})
+
+    def _document(self, file: OpenedFile, place: tuple[int, ...], resume: tuple[int, ...], with_members: bool) -> bool:
+        """Whether anything was wanted of it."""
+        sha256 = b""
+        if not resume:
+            file, sha256 = self._measured(file)
+        reader, version = self._choose_reader(file)
+        wanted: Wanted = "members"
+        if not resume:
+            begin = {
+                "sha256": sha256.hex(),
+                "reader": version,
+                "size_bytes": file.size_bytes,
+                "mtime_ns": file.mtime_ns,
+            }
+            wanted = self._ask({"begin": begin})
+            if wanted == "nothing":
+                return False
+        reading = reader(file, self._limits)
+        self._send_text(file, reading, inside=bool(place), silent=wanted == "members")
+        members = self._members(reading) if with_members else iter(())
+        first = next(members, None)
+        if not resume:
+            self._tell(
+                {
+                    "text": {
+                        "title": clean_title(reading.title) or clean_title(file.name),
+                        "author": clean_title(reading.author),
+                        "written_at_s": reading.written_at_s,
+                        "notes": reading.notes,
+                        "has_members": first is not None,
+                    }
+                }
+            )
+        if first is not None:
+            self._visit(file, first, members, place, resume)
+        return True
+
+    def _measured(self, file: OpenedFile) -> tuple[OpenedFile, bytes]:
+        """The file with the size it really has (one inside another may claim any), and its hash."""
+        sha256 = sha256_of(file.stream)
+        size_bytes = file.stream.tell()
+        if not size_bytes:
+            raise EmptyFile(f"{file.name} is empty", hint="there is nothing in it to find")
+        file.stream.seek(0)
+        return replace(file, size_bytes=size_bytes), sha256
+
+    def _send_text(self, file: OpenedFile, reading: Reading, *, inside: bool, silent: bool) -> None:
+        held: list[list[Any]] = []
+        held_chars = total_chars = 0
+        for block in reading.blocks:
+            total_chars += len(block.text)
+            if total_chars > self._limits.max_text_chars:
+                raise TooLarge(
+                    f"{file.name} holds more than {self._limits.max_text_chars:,} characters of text",
+                    hint="split it, or raise library.max_file_mb in the settings",
+                )
+            if inside:
+                self._budget.spend_bytes(len(block.text))
+            if silent:
+                continue
+            held.append(block_to_json(block))
+            held_chars += len(block.text)
+            if held_chars > FRAME_CHARS:
+                self._tell({"blocks": held})
+                held, held_chars = [], 0
+        if held:
+            self._tell({"blocks": held})
+
+    def _members(self, reading: Reading) -> Iterator[Member | ReadError]:
+        """The files inside, and last the error that kept the others from being listed."""
+        try:
+            yield from reading.members
+        except ReadError as error:
+            yield error
+        except Exception as error:
+            yield self._as_read_error(error, "the rest of it")
+
+    def _visit(
+        self,
+        outer: OpenedFile,
+        first: Member | ReadError,
+        others: Iterator[Member | ReadError],
+        place: tuple[int, ...],
+        resume: tuple[int, ...],
+    ) -> None:
+        paths = MemberPaths()
+        member: Member | ReadError | None = first
+        ordinal = 0
+        while member is not None:
+            here = (*place, ordinal)
+            told = REST if isinstance(member, ReadError) else paths.take(member.path)
+            seen_before = bool(resume) and (ordinal < resume[0] or resume == (ordinal,))
+            if not seen_before and not is_junk(told):
+                deeper = resume[1:] if resume and ordinal == resume[0] else ()
+                try:
+                    self._member(outer, member, told, here, deeper)
+                except _Exhausted as exhausted:
+                    if not exhausted.was_told:
+                        self._rest(outer, here, exhausted.error)
+                        exhausted.was_told = True
+                    if place:
+                        raise
+                    return
+            member = next(others, None)
+            ordinal += 1
+
+    def _rest(self, outer: OpenedFile, place: tuple[int, ...], error: ReadError) -> None:
+        self._tell({"member": self._announced(f"{outer.path}/{REST}", place, 0, 0)})
+        self._tell({"failed": _error_to_json(error)})
+
+    def _member(
+        self, outer: OpenedFile, member: Member | ReadError, told: str, place: tuple[int, ...], resume: tuple[int, ...]
+    ) -> None:
+        path = f"{outer.path}/{told}"
+        if isinstance(member, ReadError):
+            self._tell({"member": self._announced(path, place, 0, 0)})
+            self._tell({"failed": _error_to_json(member)})
+            return
+        if not resume:
+            self._budget.spend_member()
+            self._tell({"member": self._announced(path, place, member.size_bytes, member.mtime_ns)})
+        try:
+            self._refuse_name(told)
+            wanted = self._opened_member(member, path, place, resume)
+        except _Exhausted as exhausted:
+            if exhausted.was_told:  # by what is inside this one: as far as it goes it was read
+                self._tell({"end": True})
+            else:
+                self._tell({"failed": _error_to_json(exhausted.error)})
+                exhausted.was_told = True
+            raise
+        except ReadError as error:
+            self._tell({"failed": _error_to_json(error)})
+        except Exception as error:
+            self._tell({"failed": _error_to_json(self._as_read_error(error, _name(path)))})
+        else:
+            if wanted:
+                self._tell({"end": True})
+
+    def _opened_member(self, member: Member, path: str, place: tuple[int, ...], resume: tuple[int, ...]) -> bool:
+        if len(place) > self._limits.max_nesting:
+            raise TooLarge(
+                f"{_name(path)} lies in more than {self._limits.max_nesting} files inside each other",
+                hint="unpack the outer ones, and index the folder",
+            )
+        counted = _CountedStream(member.open(), _name(path), self._budget, self._limits.max_file_bytes)
+        with io.BufferedReader(counted, BUFFER_BYTES) as stream:
+            file = OpenedFile(path, cast(BinaryIO, stream), member.size_bytes, member.mtime_ns)
+            return self._document(file, place, resume, with_members=True)
+
+    def _announced(self, path: str, place: tuple[int, ...], size_bytes: int, mtime_ns: int) -> Frame:
+        return {"path": path, "place": place, "size_bytes": size_bytes, "mtime_ns": mtime_ns}
+
+    def _as_read_error(self, error: Exception, name: str) -> ReadError:
+        """What a parser threw that was not made for the user."""
+        if isinstance(error, MemoryError):
+            gc.collect()
+            return TooLarge(
+                f"{name} needs more memory than {self._limits.memory_bytes >> 20:,} MB to be read",
+                hint="raise library.reader_memory_mb in the settings, or split it",
+            )
+        traceback.print_exception(error)
+        return DamagedFile(
+            f"{name} cannot be read ({type(error).__name__}: {clean_title(str(error))})",
+            hint="get it again from where it came; it may have been cut off",
+        )
+
+
+def block_to_json(block: Block) -> list[Any]:
+    return [block.text, block.locator.to_json(), block.heading_path, block.syntax]
+
+
+def _error_to_json(error: ReadError) -> Frame:
+    return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+
+
+def _name(path: str) -> str:
+    return path_text(PurePath(path).name)
