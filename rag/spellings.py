@@ -27,13 +27,13 @@ LOCAL_NUMBER_DIGITS = 7
 """The end of a telephone number that is the same with and without the codes of country and place."""
 
 _SPACES = " \u00a0\u2009\u202f"
-_NUMBER = re.compile(rf"(?<![\w.,])\d+(?:[.,'’{_SPACES}]\d+)+(?![\w]|[.,]\d)")
-_GROUPED = re.compile(rf"(\d{{1,3}})([.,'’{_SPACES}])(\d{{3}}(?:\2\d{{3}})*)(?:([.,])(\d+))?\Z")
+_NUMBER = re.compile(rf"(?<![\w.,])\d+(?:[.,'\u2019{_SPACES}]\d+)+(?![\w]|[.,]\d)")
+_GROUPED = re.compile(rf"(\d{{1,3}})([.,'\u2019{_SPACES}])(\d{{3}}(?:\2\d{{3}})*)(?:([.,])(\d+))?\Z")
 _DECIMAL = re.compile(r"(\d+)[.,](\d+)\Z")
 _LONG_NUMBER = re.compile(rf"(?<!\w)\+?\(?\d(?:[{_SPACES}()/.\-]{{0,3}}\d){{6,30}}(?!\w)")
 _BETWEEN_SPACES = re.compile(f"[{_SPACES}]+")
 _ACCOUNT = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]{4}){2,7}(?:[ \u00a0-]?[A-Z0-9]{1,3})?(?!\w)")
-_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_‐‑][^\W_]++)+")
+_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_\u2010\u2011][^\W_]++)+")
 _VERSION = re.compile(r"(?<!\w)[vV](\d+(?:\.\d+)+)")
 _SEAM = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Z])[A-Z][a-z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]")
 _WORD_REST = re.compile(r"[^\W_]*")
@@ -48,7 +48,7 @@ _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 
 _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe"})
 _PLAIN = str.maketrans(
-    {"ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "ħ": "h"}
+    {"ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i", "ħ": "h"}
 )
 
 
@@ -119,7 +119,7 @@ def _of_signs_and_digits(text: str) -> Iterator[str]:
         for match in _VERSION.finditer(text):
             yield match[1].replace(".", " ")
     for match in _COMPOUND.finditer(text):
-        parts = re.split(r"[-_‐‑]", match[0])
+        parts = re.split(r"[-_\u2010\u2011]", match[0])
         if len(match[0]) <= MAX_COMPOUND_CHARS and len(parts) <= MAX_COMPOUND_PARTS and not match[0][0].isdigit():
             yield "".join(parts).lower()
     for word in _words_with_seams(text):
@@ -187,8 +187,8 @@ def _as_tokenized(word: str) -> str:
     """About as FTS5's unicode61 with `remove_diacritics 2` has it: only Latin letters lose their accents."""
     bare = []
     for letter in unicodedata.normalize("NFC", word):
-        first, *marks = unicodedata.normalize("NFD", letter)
-        bare.append(first if marks and first.isascii() else letter)
+        apart = unicodedata.normalize("NFD", letter)
+        bare.append(apart[0] if len(apart) > 1 and apart[0].isascii() else letter)
     return "".join(bare)
 
 

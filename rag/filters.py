@@ -1,0 +1,224 @@
+"""Which part of the library is looked at: by kind, date, folder, author and name of the files.
+
+Filters are a plain value; `contents_within` asks SQLite which contents pass. A content passes when one of the
+files that hold it does. Knows nothing of how a query is written (`query.py`) or of passages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rag.library_db import LibraryDb
+from rag.readers.sniff import FORMAT_BY_EXTENSION
+from rag.records import KINDS, Kind
+from rag.spellings import without_marks
+
+_FAMILIES = {
+    "pdf": "pdf",
+    "word": "docx docm dotx dotm doc odt ott rtf pages",
+    "slides": "pptx pptm ppsx potx ppt odp key",
+    "sheet": "xlsx xlsm xltx xlsb xls ods csv tsv numbers",
+    "mail": "eml msg mbox mbx emlx",
+    "markdown": "md markdown mdown mkd mdx qmd rmd",
+    "html": "html htm xhtml mhtml",
+    "book": "epub mobi azw3 fb2",
+    "archive": "zip tar tgz gz bz2 xz 7z",
+    "notebook": "ipynb",
+    "subtitle": "srt vtt sub ass ssa",
+    "latex": "tex latex bib",
+    "data": "json jsonl ndjson yaml yml toml xml",
+    "code": " ".join(extension for extension, form in FORMAT_BY_EXTENSION.items() if form == "code"),
+    "plain": "txt text log rst adoc asciidoc org",
+    "video": "mp4 mkv mov avi webm m4v",
+    "picture": "",
+    "photo": "",
+    "sound": "",
+    "recording": "",
+}
+_KIND_OF_WORD: dict[str, Kind] = {"picture": "image", "photo": "image", "sound": "audio", "recording": "audio"}
+FAMILIES: dict[str, frozenset[str]] = {
+    name: frozenset(f".{extension}" for extension in extensions.split())
+    for name, extensions in _FAMILIES.items()
+    if extensions
+}
+"""What `kind:` takes besides text, image and audio: suffixes, lower case with their dot."""
+
+_ALIASES = {
+    "doc": "word",
+    "docx": "word",
+    "document": "word",
+    "spreadsheet": "sheet",
+    "excel": "sheet",
+    "table": "sheet",
+    "presentation": "slides",
+    "powerpoint": "slides",
+    "email": "mail",
+    "e-mail": "mail",
+    "md": "markdown",
+    "note": "markdown",
+    "web": "html",
+    "ebook": "book",
+    "epub": "book",
+    "jupyter": "notebook",
+    "source": "code",
+    "images": "image",
+    "texts": "text",
+}
+KIND_NAMES: tuple[str, ...] = (*KINDS, *FAMILIES)
+"""For completions and messages: what `kind:` takes. It takes a suffix (`rs`, `.xlsx`) too."""
+_SUFFIXES = frozenset(FORMAT_BY_EXTENSION) | {suffix[1:] for each in FAMILIES.values() for suffix in each}
+
+NS_PER_S = 1_000_000_000
+
+
+class UnknownKind(ValueError):
+    """`kind:` names something that no file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """All of them must hold; within one, any of its values."""
+
+    kinds: frozenset[Kind] = frozenset()
+    suffixes: frozenset[str] = frozenset()
+    """Lower case with the dot. A file of one of the kinds or with one of the suffixes passes."""
+    after_s: float | None = None
+    """Unix time; a document of this very moment passes. A document's own date counts, else its file's."""
+    before_s: float | None = None
+    """Unix time; a document of this very moment does not pass."""
+    folders: tuple[str, ...] = ()
+    """Absolute paths: a folder with all below it, or a file."""
+    path_parts: tuple[str, ...] = ()
+    """Parts of the path of the folder that a file is in."""
+    authors: tuple[str, ...] = ()
+    """Parts of an author's name."""
+    names: tuple[str, ...] = ()
+    """Parts of a file's name, or the whole of it with `*` and `?`."""
+
+    def __bool__(self) -> bool:
+        return self != NO_FILTERS
+
+    def and_kinds(self, named: Iterable[str]) -> Filters:
+        """Narrowed to these kinds, families or suffixes. Raises UnknownKind."""
+        from dataclasses import replace
+
+        kinds, suffixes = kinds_named(named)
+        if not kinds and not suffixes:
+            return self
+        if not self.kinds and not self.suffixes:
+            return replace(self, kinds=kinds, suffixes=suffixes)
+        both = replace(self, kinds=self.kinds & kinds, suffixes=self.suffixes & suffixes)
+        # Nothing is of two kinds at once: an empty set would mean "any".
+        return both if both.kinds or both.suffixes else replace(both, suffixes=frozenset({"/"}))
+
+
+NO_FILTERS = Filters()
+
+
+def kinds_named(named: Iterable[str]) -> tuple[frozenset[Kind], frozenset[str]]:
+    """Kinds and suffixes for words such as `text`, `pdf`, `slides`, `.rs`. Raises UnknownKind."""
+    kinds: set[Kind] = set()
+    suffixes: set[str] = set()
+    for word in named:
+        name = word.strip().casefold()
+        name = _ALIASES.get(name, name)
+        if name in KINDS:
+            kinds.add(name)
+        elif name in _KIND_OF_WORD:
+            kinds.add(_KIND_OF_WORD[name])
+        elif name in FAMILIES:
+            suffixes |= FAMILIES[name]
+        elif name.removesuffix("s") in FAMILIES:
+            suffixes |= FAMILIES[name.removesuffix("s")]
+        elif name.removeprefix(".") in _SUFFIXES:
+            suffixes.add(f".{name.removeprefix('.')}")
+        else:
+            raise UnknownKind(word.strip())
+    return frozenset(kinds), frozenset(suffixes)
+
+
+def contents_within(db: LibraryDb, filters: Filters) -> list[int]:
+    """The ids of the contents that pass, newest document first."""
+    where, parameters = _condition(filters)
+    _register_functions(db)
+    rows = db.query(
+        "SELECT content_id FROM documents JOIN contents USING (content_id)"
+        f" WHERE {where} GROUP BY content_id ORDER BY max({_DATE_S}) DESC, content_id DESC",
+        parameters,
+    )
+    return [row[0] for row in rows]
+
+
+_DATE_S = f"coalesce(written_at_s, mtime_ns / {NS_PER_S}.0)"
+
+
+def _condition(filters: Filters) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["documents.state = 'read'"]
+    parameters: list[Any] = []
+
+    def any_of(condition: str, values: Iterable[Iterable[Any]]) -> None:
+        rows = [tuple(value) for value in values]
+        if rows:
+            conditions.append("(" + " OR ".join([condition] * len(rows)) + ")")
+            for row in rows:
+                parameters.extend(row)
+
+    if filters.kinds or filters.suffixes:
+        marks = ",".join("?" * len(filters.kinds)), ",".join("?" * len(filters.suffixes))
+        conditions.append(f"(kind IN ({marks[0]}) OR suffix IN ({marks[1]}))")
+        parameters += [*sorted(filters.kinds), *sorted(filters.suffixes)]
+    if filters.after_s is not None:
+        conditions.append(f"{_DATE_S} >= ?")
+        parameters.append(filters.after_s)
+    if filters.before_s is not None:
+        conditions.append(f"{_DATE_S} < ?")
+        parameters.append(filters.before_s)
+    any_of("(path = ? OR (path >= ? AND path < ?))", map(_bytes_under, filters.folders))
+    any_of("instr(folded_folder(path_text), ?) > 0", ((folded(each),) for each in filters.path_parts))
+    any_of("instr(folded(author), ?) > 0", ((folded(each),) for each in filters.authors))
+    any_of("folded_name(path_text) GLOB ?", ((_name_pattern(each),) for each in filters.names))
+    return " AND ".join(conditions), parameters
+
+
+def _bytes_under(folder: str) -> tuple[bytes, bytes, bytes]:
+    itself = os.fsencode(folder.rstrip(os.sep) or os.sep)
+    first = itself if itself.endswith(os.sep.encode()) else itself + os.sep.encode()
+    return itself, first, first[:-1] + bytes([first[-1] + 1])
+
+
+def _name_pattern(name: str) -> str:
+    # Only * and ? are meant; a bracket stands for itself.
+    pattern = folded(name).replace("[", "[[]")
+    return pattern if "*" in pattern or "?" in pattern else f"*{pattern}*"
+
+
+def folded(text: str) -> str:
+    """Lower case, without accents: how names are compared."""
+    return text.lower() if text.isascii() else without_marks(text).casefold()
+
+
+def _folded_name(path: str) -> str:
+    return folded(path[path.rfind(os.sep) + 1 :])
+
+
+@lru_cache(maxsize=4096)
+def _folded_folder(folder: str) -> str:
+    return folded(folder)
+
+
+def _folder_of(path: str) -> str:
+    return _folded_folder(path[: path.rfind(os.sep) + 1])
+
+
+def _register_functions(db: LibraryDb) -> None:
+    connection = db.connection
+    connection.create_function("folded", 1, folded, deterministic=True)
+    connection.create_function("folded_name", 1, _folded_name, deterministic=True)
+    connection.create_function("folded_folder", 1, _folder_of, deterministic=True)
+
+
+__all__ = ["FAMILIES", "KIND_NAMES", "NO_FILTERS", "Filters", "UnknownKind", "contents_within", "folded", "kinds_named"]
