@@ -33,7 +33,6 @@ from pipelines.turn import Turn
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
-from rag.documents import Documents
 from rag.errors import LibraryError, LibraryLocked
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
@@ -46,6 +45,7 @@ from rag.reading import DocumentReader
 from rag.records import ChunkDraft, DocumentRow, Hit, Kind, ReadDocument
 from rag.search import Search
 from rag.vectors import Vectors
+from rag.roots import Roots
 from rag.walk import walk
 from rag.writer_lock import WriterLock
 
@@ -248,7 +248,7 @@ class HomeOnThisMachine:
             raise LibraryLocked(
                 f"the library cannot be changed now: {self.read_only_because}", hint="close it and do it again"
             )
-        return Documents(self._db).forget(root)
+        return Roots(self._db).forget(root)
 
     # ------------------------------------------------------------------ engines
 

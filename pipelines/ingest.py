@@ -12,21 +12,23 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import ModelError
 from pipelines.events import FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
 from pipelines.ingest_plan import Plan, Walk, make_plan
-from pipelines.ingest_reading import FileRead, FileReader, ReadingThread, SplitDocument
+from pipelines.ingest_reading import FileGone, FileRead, FileReader, ReadingThread, SplitDocument
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
 from rag.embedding_queue import EmbeddingQueue, PassageBatch
 from rag.errors import ChromaFailed
 from rag.identity import adopt_embedder, claim_identity
 from rag.library_db import LibraryDb
+from rag.path_text import path_text
 from rag.ports import TextEmbedder
+from rag.roots import Roots
 
 READING_WAIT_S = 0.2
 
@@ -49,6 +51,17 @@ class _Run:
     started_s: float = field(default_factory=time.monotonic)
     reading_since_s: float = 0.0
     embedding_s: float = 0.0
+
+    def report(self) -> IndexReport:
+        return IndexReport(
+            indexed=self.indexed,
+            unchanged=self.unchanged,
+            removed=self.removed,
+            failed=tuple(self.failed),
+            chunks=self.chunks,
+            seconds=time.monotonic() - self.started_s,
+            stopped=self.stop.is_set(),
+        )
 
 
 class Ingest:
@@ -79,15 +92,23 @@ class Ingest:
         self._foreground = foreground
         self._reading_identity = reading_identity
         self._documents = Documents(db)
+        self._roots = Roots(db)
         self._queue = EmbeddingQueue(db)
 
     def run(
-        self, roots: Iterable[str | os.PathLike[str]], stop: threading.Event, *, reembed: bool = False
+        self,
+        roots: Iterable[str | os.PathLike[str]],
+        stop: threading.Event,
+        *,
+        reembed: bool = False,
+        named: bool = False,
     ) -> Iterator[IndexEvent]:
         """Index the files at and below `roots`; ends with IndexDone, also when `stop` was set.
 
-        Without roots it only finishes what an earlier run left. `reembed` makes the embedder at hand the
-        library's: passages are kept, vectors of another embedder are replaced.
+        Without roots it only finishes what an earlier run left. A root that is not connected is reported and its
+        files are kept; `named` says that the user asked for these roots by name, so what is there now counts.
+        `reembed` makes the embedder at hand the library's: passages are kept, vectors of another embedder are
+        replaced.
         Raises EmbedderMismatch, StorageFull, LibraryDamaged; what was stored by then is whole and stays.
         """
         run = _Run(stop)
@@ -95,40 +116,65 @@ class Ingest:
             run.embedder = self._load_embedder()
             adopt_embedder(self._db, run.embedder)
         plan = Plan()
-        yield from self._plan(run, plan, roots)
+        yield from self._plan(run, plan, roots, named=named)
         if not stop.is_set():
-            self._documents.add_roots(plan.roots)
-            if plan.to_read:
-                self._documents.begin(plan.to_read)
+            self._roots.add(plan.roots)
+            self._roots.note_mounts(plan.roots)
+            self._begin(run, plan)
             run.to_embed = self._queue.waiting()
             if plan.to_read or run.to_embed:
                 yield from self._get_embedder(run)
                 yield from self._read_and_embed(run, plan)
         if not stop.is_set():
             # Only now, so that a file that was moved finds its passages at its old place.
-            run.removed = self._documents.remove(plan.gone)
+            run.removed += self._documents.remove(plan.gone)
             yield from self._tell_chroma(run)
-        yield IndexDone(
-            IndexReport(
-                indexed=run.indexed,
-                unchanged=run.unchanged,
-                removed=run.removed,
-                failed=tuple(run.failed),
-                chunks=run.chunks,
-                seconds=time.monotonic() - run.started_s,
-                stopped=stop.is_set(),
-            )
-        )
+        yield IndexDone(run.report())
 
-    def _plan(self, run: _Run, plan: Plan, roots: Iterable[str | os.PathLike[str]]) -> Iterator[IndexEvent]:
+    def check(
+        self, paths: Sequence[str], walk: Walk, unsure: Sequence[str], stop: threading.Event
+    ) -> Iterator[IndexEvent]:
+        """Look again at a few files and folders below roots, which `walk` finds; ends with IndexDone.
+
+        Stores words only, so that they can be searched at once; `run` brings the vectors. What is at or below
+        `unsure` is kept when it is not found. Raises as `run`.
+        """
+        run, plan = _Run(stop), Plan()
+        yield from make_plan(self._documents, walk, paths, self._reading_identity, plan, only_below=True, unsure=unsure)
+        run.failed = list(plan.problems)
+        self._begin(run, plan)
+        if plan.to_read:
+            yield from self._read_and_embed(run, plan)
+        if not stop.is_set():
+            run.removed += self._documents.remove(plan.gone)
+        yield IndexDone(run.report())
+
+    def _begin(self, run: _Run, plan: Plan) -> None:
+        """Store what the plan knows without reading a file."""
+        if plan.moved:
+            self._documents.move(plan.moved)
+            run.indexed += len(plan.moved)
+        if plan.to_read:
+            self._documents.begin(plan.to_read)
+
+    def _plan(
+        self, run: _Run, plan: Plan, roots: Iterable[str | os.PathLike[str]], *, named: bool
+    ) -> Iterator[IndexEvent]:
         resolved = list(dict.fromkeys(os.path.realpath(root) for root in roots))
+        away = {root: why for root in resolved if (why := self._roots.why_away(root, named=named))}
+        for root, why in away.items():
+            problem = FileFailed(path_text(root), why, "connect it; until then its files stay in the library")
+            run.failed.append(problem)
+            yield problem
+        here = [root for root in resolved if root not in away]
         yield IndexProgress("walking", 0, 0)
-        for event in make_plan(self._documents, self._walk, resolved, self._reading_identity, plan):
+        unsure = (*away, *self._roots.away_below(here))
+        for event in make_plan(self._documents, self._walk, here, self._reading_identity, plan, unsure=unsure):
             yield event
             if run.stop.is_set():
                 break
         run.unchanged = plan.unchanged
-        run.failed = [*plan.problems, *plan.still_failed]
+        run.failed += [*plan.problems, *plan.still_failed]
 
     def _get_embedder(self, run: _Run) -> Iterator[IndexEvent]:
         if run.embedder is None:
@@ -163,6 +209,8 @@ class Ingest:
                 yield event
                 continue
             run.files_done += 1
+            if isinstance(event, FileGone):
+                continue
             if isinstance(event, FileRead):
                 run.indexed += event.recorded.changed
                 run.unchanged += not event.recorded.changed

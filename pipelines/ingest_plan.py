@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from pipelines.events import FileFailed, IndexProgress
 from rag.documents import Documents, UnreadFile
@@ -38,6 +39,8 @@ class Plan:
     """Folders that could not be listed."""
     gone: list[str] = field(default_factory=list)
     """Files of the library that were not found where everything was listed."""
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    """Files that have another path now and are otherwise the same, (old, new): in neither of the lists above."""
     roots: list[str] = field(default_factory=list)
     """The roots that are there, resolved."""
 
@@ -59,14 +62,23 @@ def _worth_another_try(before: UnreadFile, found: FoundFile, reading_identity: s
 
 
 def make_plan(
-    documents: Documents, walk: Walk, roots: Sequence[str], reading_identity: str, plan: Plan
+    documents: Documents,
+    walk: Walk,
+    roots: Sequence[str],
+    reading_identity: str,
+    plan: Plan,
+    *,
+    only_below: bool = False,
+    unsure: Sequence[str] = (),
 ) -> Iterator[IndexProgress | FileFailed]:
     """Fill `plan` while walking; yields what to tell meanwhile. Writes nothing.
 
-    `roots` are resolved paths. A generator that is closed early leaves a plan without `gone`.
+    `roots` are resolved paths; `only_below` compares them with what the library has there, for a few paths of a
+    large library. What is at or below `unsure` is not taken for gone when it is not found. A generator that is
+    closed early leaves a plan without `gone`.
     """
-    not_seen = documents.read_files()
-    unread = documents.unread_files()
+    not_seen = documents.read_files(roots if only_below else None)
+    unread = documents.unread_files(roots if only_below else None)
     files_read = len(not_seen)
     changed: set[str] = set()
     incomplete: list[str] = []
@@ -97,11 +109,38 @@ def make_plan(
     plan.unchanged = files_read - len(not_seen)
     plan.roots = [root for root in roots if root not in troubled]
     below = tuple(root.rstrip(os.sep) + os.sep for root in roots)
-    unsure = tuple(path.rstrip(os.sep) + os.sep for path in incomplete)
-    not_found = {*unread, *(path for path, _, _ in not_seen)} - changed
-    plan.gone = sorted(
-        path for path in not_found if (path + os.sep).startswith(below) and not (path + os.sep).startswith(unsure)
-    )
+    kept = tuple(path.rstrip(os.sep) + os.sep for path in (*incomplete, *unsure))
+
+    def is_gone(path: str) -> bool:
+        return path not in changed and (path + os.sep).startswith(below) and not (path + os.sep).startswith(kept)
+
+    read_and_gone = [file for file in not_seen if is_gone(file[0])]
+    plan.moved = _moves(read_and_gone, plan.to_read)
+    came_from, went_to = {old for old, _ in plan.moved}, {new for _, new in plan.moved}
+    plan.to_read = [file for file in plan.to_read if file.path not in went_to]
+    gone = {path for path, _, _ in read_and_gone} | {path for path in unread if is_gone(path)}
+    plan.gone = sorted(gone - came_from)
+
+
+def _moves(gone: Sequence[tuple[str, int, int]], new: Sequence[FoundFile]) -> list[tuple[str, str]]:
+    """Which of the new files were at another path before, known without reading them.
+
+    A file that is gone and a new one with the same name, size and time of change to the nanosecond are the same
+    file, when there is one of each. Times in whole seconds say too little: an archive gives all its files the
+    same one. What is not recognised here is still recognised by its hash (`ReadingThread`).
+    """
+    if not gone or not new:
+        return []
+    places: dict[tuple[str, int, int], list[str]] = {}
+    for path, size_bytes, mtime_ns in gone:
+        if mtime_ns % 1_000_000_000:
+            places.setdefault((PurePath(path).name, size_bytes, mtime_ns), []).append(path)
+    moves: dict[str, list[str]] = {}
+    for file in new:
+        old = places.get((PurePath(file.path).name, file.size_bytes, file.mtime_ns))
+        if old is not None and len(old) == 1:
+            moves.setdefault(old[0], []).append(file.path)
+    return [(path, new_paths[0]) for path, new_paths in moves.items() if len(new_paths) == 1]
 
 
 __all__ = ["Plan", "Walk", "failure_kind", "make_plan"]

@@ -6,6 +6,7 @@ reader's own process; here files are hashed, cut into passages and stored.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,14 @@ class FileRead:
     recorded: Recorded
 
 
-ReadingEvent = FileRead | FileFailed | Notice
+@dataclass(frozen=True, slots=True)
+class FileGone:
+    """A file is not there any more, and has left the library."""
+
+    path: str
+
+
+ReadingEvent = FileRead | FileGone | FileFailed | Notice
 
 
 class ReadingThread:
@@ -105,6 +113,11 @@ class ReadingThread:
         try:
             read = self._copy_of_known(file) or self._read_anew(file)
         except ReadError as error:
+            if not os.path.lexists(file.path):
+                # It went after it was found: gone, as if it had never been seen.
+                self._documents.remove([file.path])
+                self._events.put(FileGone(path_text(file.path)))
+                return
             self._documents.record_failure(file, error, failure_kind(error, self._reading_identity))
             self._events.put(FileFailed(path_text(file.path), str(error), error.hint))
         else:
@@ -145,4 +158,4 @@ class ReadingThread:
             self._thread.join()
 
 
-__all__ = ["FileRead", "FileReader", "ReadingEvent", "ReadingThread", "SplitDocument"]
+__all__ = ["FileGone", "FileRead", "FileReader", "ReadingEvent", "ReadingThread", "SplitDocument"]

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from sqlite3 import Connection
 
 from rag.errors import ReadError
@@ -29,7 +28,11 @@ EMBED_GROUP_CHUNKS = 256
 """A group is closed to new contents once it has this many chunks. Larger groups sort better by length, smaller
 ones are searchable by vectors sooner."""
 
-REMOVED_AT_ONCE = 500
+CHANGED_AT_ONCE = 500
+"""Files a transaction, where many are removed or moved."""
+
+_SEPARATOR = os.sep.encode()
+_PAST_SEPARATOR = bytes([_SEPARATOR[0] + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +59,46 @@ class Recorded:
 
 
 class Documents:
-    """The writing side of the tables `roots`, `documents`, `contents` and `chunks`."""
+    """The writing side of the tables `documents`, `contents` and `chunks`."""
 
     def __init__(self, db: LibraryDb) -> None:
         self._db = db
 
-    def add_roots(self, roots: Iterable[str]) -> None:
-        """Remember that the user asked for these files and folders."""
-        known = {row[0] for row in self._db.query("SELECT path FROM roots")}
-        new = [path for path in dict.fromkeys(map(os.fsencode, roots)) if path not in known]
-        if new:
-            with self._db.transaction() as connection:
-                connection.executemany(
-                    "INSERT INTO roots (path, added_at_s) VALUES (?, ?)", [(path, time.time()) for path in new]
-                )
-
-    def read_files(self) -> set[tuple[str, int, int]]:
+    def read_files(self, below: Sequence[str] | None = None) -> set[tuple[str, int, int]]:
         """(path, size in bytes, mtime in ns) of every file that was read: equal to the `FoundFile` of one that
-        has not changed.
+        has not changed. `below`: only files at or below these paths.
 
         In one read and without a step of Python for each: this is what indexing an unchanged folder costs.
         """
-        as_shown = "FROM documents WHERE state = 'read' AND CAST(path_text AS BLOB)"
-        files = set(self._db.query(f"SELECT path_text, size_bytes, mtime_ns {as_shown} = path"))
-        # Names that are not UTF-8 are shown otherwise than they are.
-        odd = self._db.query(f"SELECT path, size_bytes, mtime_ns {as_shown} <> path")
-        files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in odd)
+        files: set[tuple[str, int, int]] = set()
+        for condition, parameters in _at_or_below(below):
+            as_shown = f"FROM documents WHERE state = 'read' AND {condition} AND CAST(path_text AS BLOB)"
+            files.update(self._db.query(f"SELECT path_text, size_bytes, mtime_ns {as_shown} = path", parameters))
+            # Names that are not UTF-8 are shown otherwise than they are.
+            odd = self._db.query(f"SELECT path, size_bytes, mtime_ns {as_shown} <> path", parameters)
+            files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in odd)
         return files
 
-    def unread_files(self) -> dict[str, UnreadFile]:
-        """Files that were only found, or failed, by their path as `FoundFile` has it."""
-        rows = self._db.query(
-            "SELECT path, size_bytes, mtime_ns, state = 'failed', failure, reason, hint FROM documents"
-            " WHERE state <> 'read'"
-        )
-        return {
-            os.fsdecode(path): UnreadFile(size, mtime, bool(failed), *rest) for path, size, mtime, failed, *rest in rows
-        }
+    def unread_files(self, below: Sequence[str] | None = None) -> dict[str, UnreadFile]:
+        """Files that were only found, or failed, by their path as `FoundFile` has it; `below` as in `read_files`."""
+        unread: dict[str, UnreadFile] = {}
+        for condition, parameters in _at_or_below(below):
+            rows = self._db.query(
+                "SELECT path, size_bytes, mtime_ns, state = 'failed', failure, reason, hint FROM documents"
+                f" WHERE state <> 'read' AND {condition}",
+                parameters,
+            )
+            unread.update(
+                (os.fsdecode(path), UnreadFile(size, mtime, bool(failed), *rest))
+                for path, size, mtime, failed, *rest in rows
+            )
+        return unread
+
+    def some_below(self, path: str, limit: int) -> list[str]:
+        """At most `limit` of the files at or below a path, as `FoundFile` has them."""
+        ((condition, parameters),) = _at_or_below([path])
+        rows = self._db.query(f"SELECT path FROM documents WHERE {condition} LIMIT ?", (*parameters, limit))
+        return [os.fsdecode(row[0]) for row in rows]
 
     def has_file_of_size(self, size_bytes: int) -> bool:
         """Whether some file that was read has this size, so that a new one may be its copy."""
@@ -149,9 +155,9 @@ class Documents:
         """Take files out of the library. Returns how many there were."""
         removed = 0
         to_remove = [os.fsencode(path) for path in paths]
-        for start in range(0, len(to_remove), REMOVED_AT_ONCE):
+        for start in range(0, len(to_remove), CHANGED_AT_ONCE):
             with self._db.transaction() as connection:
-                for path in to_remove[start : start + REMOVED_AT_ONCE]:
+                for path in to_remove[start : start + CHANGED_AT_ONCE]:
                     row = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
                     if row is None:
                         continue
@@ -160,16 +166,48 @@ class Documents:
                     removed += 1
         return removed
 
-    def forget(self, root: Path) -> int:
-        """Take a file or folder, and the roots in it, out of the library. Returns how many files left."""
-        itself, first, past = _range_under(root)
-        rows = self._db.query(
-            "SELECT path FROM documents WHERE path = ? OR (path >= ? AND path < ?)", (itself, first, past)
+    def remove_below(self, path: str) -> int:
+        """Take the file or folder out of the library. Returns how many files left."""
+        ((condition, parameters),) = _at_or_below([path])
+        rows = self._db.query(f"SELECT path FROM documents WHERE {condition}", parameters)
+        return self.remove(os.fsdecode(row[0]) for row in rows)
+
+    def move(self, moves: Sequence[tuple[str, str]]) -> None:
+        """Files that were read have another path now, (old, new), and their bytes are the same.
+
+        What the library held under a new path goes. Files inside a file move with it.
+        """
+        for start in range(0, len(moves), CHANGED_AT_ONCE):
+            with self._db.transaction() as connection:
+                for old, new in moves[start : start + CHANGED_AT_ONCE]:
+                    _move_document(connection, old, new)
+
+
+def _move_document(connection: Connection, old: str, new: str) -> None:
+    ((condition, parameters),) = _at_or_below([new])
+    replaced = connection.execute(f"SELECT content_id FROM documents WHERE {condition}", parameters).fetchall()
+    connection.execute(f"DELETE FROM documents WHERE {condition}", parameters)
+    for (content_id,) in replaced:
+        _drop_unused_content(connection, content_id)
+    ((condition, parameters),) = _at_or_below([old])
+    rows = connection.execute(f"SELECT document_id, path FROM documents WHERE {condition}", parameters).fetchall()
+    for document_id, path in rows:
+        moved = new + os.fsdecode(path)[len(old) :]
+        connection.execute(
+            "UPDATE documents SET path = ?, path_text = ?, name_text = ? WHERE document_id = ?",
+            (os.fsencode(moved), path_text(moved), _name_text(moved), document_id),
         )
-        removed = self.remove([os.fsdecode(row[0]) for row in rows])
-        with self._db.transaction() as connection:
-            connection.execute("DELETE FROM roots WHERE path = ? OR (path >= ? AND path < ?)", (itself, first, past))
-        return removed
+
+
+def _at_or_below(paths: Sequence[str] | None) -> list[tuple[str, tuple[bytes, ...]]]:
+    """SQL conditions, with their parameters, for the documents at or below each of the paths; None: for all."""
+    if paths is None:
+        return [("TRUE", ())]
+    return [
+        # The half-open range of bytes in which everything under the path lies.
+        ("(path = ? OR (path >= ? AND path < ?))", (itself, itself + _SEPARATOR, itself + _PAST_SEPARATOR))
+        for itself in map(os.fsencode, paths)
+    ]
 
 
 def _name_text(path: str) -> str:
@@ -179,12 +217,6 @@ def _name_text(path: str) -> str:
 
 def _suffix(path: str) -> str:
     return PurePath(path_text(path)).suffix.lower()
-
-
-def _range_under(root: Path) -> tuple[bytes, bytes, bytes]:
-    """The root itself, and the half-open range of bytes in which everything under it lies."""
-    itself = os.fsencode(root)
-    return itself, itself + os.sep.encode(), itself + bytes([ord(os.sep) + 1])
 
 
 def _find_content(connection: Connection, sha256: bytes, path: str) -> int | None:

@@ -63,3 +63,11 @@ class scputimes(tuple[float, ...]):
     def idle(self) -> float: ...
 
 def cpu_times() -> scputimes: ...
+
+class sdiskpart(NamedTuple):
+    device: str
+    mountpoint: str
+    fstype: str
+    opts: str
+
+def disk_partitions(all: bool = ...) -> list[sdiskpart]: ...

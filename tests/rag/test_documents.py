@@ -13,6 +13,7 @@ from rag.errors import DamagedFile
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
+from rag.roots import Roots
 from tests.fakes import CountableEmbedder
 from tests.rag.stored_library import assert_whole, chunk_ids, embed_all, found, record
 
@@ -87,8 +88,8 @@ def test_a_failed_file_stays_listed_with_its_reason_and_is_not_found_any_more(db
 def test_forgetting_a_folder_takes_what_is_under_it_and_no_more(db: LibraryDb) -> None:
     for path in ("/home/a.txt", "/home/sub/b.txt", "/home2/c.txt", "/home-x.txt"):
         record(db, path, [f"text of {path}"])
-    Documents(db).add_roots(["/home", "/home/sub", "/home2"])
-    assert Documents(db).forget(Path("/home")) == 2
+    Roots(db).add(["/home", "/home/sub", "/home2"])
+    assert Roots(db).forget(Path("/home")) == 2
     assert list(states(db)) == ["/home-x.txt", "/home2/c.txt"]
     assert list_roots(db) == ("/home2",)
 
