@@ -1,9 +1,10 @@
 """Markdown: a block for each section, under its heading path, with the line it starts at.
 
-Headings are not repeated in the blocks' text: they are the heading path. A heading with nothing below it is
-a block of its own, so that no words are lost. Front matter gives the title and stays out of the text.
-markdown-it-py finds the headings (CommonMark: fences, quotes and raw HTML included); inline markup is left
-as it is written.
+Headings are not repeated in the blocks' text: they are the heading path. markdown-it-py finds the headings
+(CommonMark: fences, quotes and raw HTML included); inline markup is left as it is written, except what
+only a program reads: `[[Page|shown]]` becomes `shown (Page)`, the mark of a callout its name. Front matter
+gives title, author and date, and its words are the first block. A footnote stands under the headings of
+the section that refers to it. No line is added or taken away: lines count as in the file.
 """
 
 from __future__ import annotations
@@ -11,97 +12,126 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from rag.errors import EmptyFile
-from rag.readers.clean_text import clean_text, clean_title
+from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces, read_text
+from rag.readers.front_matter import find_front_matter
+from rag.readers.plain_text import read_text, whole_text
+from rag.readers.sections import Heading, Section, highest, line_blocks, sections
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 MAX_PARSED_BYTES = 8 << 20
 """Larger files are logs or dumps: they are read as plain text, in bounded memory."""
 
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_FRONT_TITLE = re.compile(r"^title:[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE)
 _INLINE_MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(\S(?:.*?\S)?)[*_`]{1,3}")
-
-
-class _Heading(NamedTuple):
-    begin: int
-    """Its first line, from 0."""
-    end: int
-    """The line after its last."""
-    level: int
-    words: str
+_WIKI_LINK = re.compile(r"(`+)[^`]*\1|!?\[\[([^\[\]|\n]{1,300})(?:\|([^\[\]\n]{0,300}))?\]\]")
+_CALLOUT = re.compile(r"^([ \t]*(?:>[ \t]*)+)\[!([\w-]{1,40})\][+-]?[ \t]*", re.MULTILINE)
+_NOTE = re.compile(r"^ {0,3}\[\^([^\]\s]{1,100})\]:")
+_NOTE_MARK = re.compile(r"\[\^([^\]\s]{1,100})\](?!:)")
 
 
 def read_markdown(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
     if file.size_bytes > MAX_PARSED_BYTES:
         return read_text(file, limits)
-    encoding = find_encoding(file.stream, file.name)
-    text = clean_text("".join(decoded_pieces(file.stream, encoding.codec)))
-    if not text.strip():
-        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
-    front = _FRONT_MATTER.match(text)
-    body_start = front.end() if front else 0
-    title = ""
-    if front and (named := _FRONT_TITLE.search(front[1])):
-        title = clean_title(named[1].strip().strip("\"'"))
-    body = text[body_start:]
-    headings = _headings(body)
-    blocks = list(_sections(body, headings, first_line=1 + text.count("\n", 0, body_start)))
-    if not blocks:
-        raise EmptyFile(f"{file.name} holds nothing but its front matter", hint="there is nothing in it to find")
-    if not title and headings:
-        title = min(headings, key=lambda each: each.level).words  # min takes the first of the highest level
-    return Reading(iter(blocks), title, notes=[encoding.note] if encoding.note else [])
+    text, notes = whole_text(file)
+    front = find_front_matter(text)
+    body = text[front.length :]
+    first_line = 1 + text.count("\n", 0, front.length)
+    headings, code_lines = _structure(body)
+    lines = _readable(body.split("\n"), code_lines)
+    blocks = list(_blocks(lines, headings, code_lines, first_line))
+    if front.text.strip():
+        blank = len(front.text) - len(front.text.lstrip("\n"))
+        blocks.insert(0, Block(front.text.strip("\n"), Locator(line=2 + blank), (), "markdown"))
+    return Reading(iter(blocks), front.title or highest(headings), front.author, front.written_at_s, notes=notes)
 
 
-def _sections(text: str, headings: list[_Heading], first_line: int) -> Iterator[Block]:
-    """Blocks between headings. `first_line` is the source line of the text's first."""
-    lines = text.split("\n")
-    path: list[tuple[int, str]] = []
-    end_of_text = _Heading(len(lines), len(lines), 0, "")
-    for heading, following in itertools.pairwise([_Heading(0, 0, 7, ""), *headings, end_of_text]):
-        while path and path[-1][0] >= heading.level:
-            path.pop()
-        above = tuple(words for _, words in path)
-        if heading.words:
-            has_body = any(line.strip() for line in lines[heading.end : following.begin])
-            if not has_body and following.level <= heading.level:
-                # Nothing below it, not even a deeper heading: its own words are all there is.
-                yield Block(heading.words, Locator(line=first_line + heading.begin), above, "markdown")
-            path.append((heading.level, heading.words))
-            above = (*above, heading.words)
-        yield from _section(lines, heading.end, following.begin, above, first_line)
+def without_inline_marks(words: str) -> str:
+    """A heading's words: of a link what it shows, nothing of emphasis and code marks, on one line."""
+    words = _WIKI_LINK.sub(_shown, words)
+    return clean_title(_INLINE_MARKS.sub(lambda m: m[1] or m[2] or "", words))
 
 
-def _section(lines: list[str], start: int, end: int, path: tuple[str, ...], first_line: int) -> Iterator[Block]:
-    line = first_line + start
-    for stretch in cut_stretches(["\n".join(lines[start:end])]):
-        body = stretch.lstrip("\n")
-        here = line + len(stretch) - len(body)
-        line += stretch.count("\n")
-        body = body.rstrip()
-        if body.strip():
-            yield Block(body, Locator(line=here), path, "markdown")
-
-
-def _headings(text: str) -> list[_Heading]:
+def _structure(text: str) -> tuple[list[Heading], frozenset[int]]:
+    """The document's headings, and the lines of its code blocks (from 0)."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark")
     parser.disable(["inline", "text_join"], ignoreInvalid=True)  # block structure is all that is asked
     tokens = parser.parse(text)
-    found = []
+    code: set[int] = set()
+    for token in tokens:
+        if token.type in ("fence", "code_block") and token.map is not None:
+            code.update(range(*token.map))
+    return list(_headings(tokens)), frozenset(code)
+
+
+def _headings(tokens: list[Token]) -> Iterator[Heading]:
     for opening, content in itertools.pairwise(tokens):
         # Level 0: a heading within a quote or a list belongs to that, not to the document.
-        if opening.type == "heading_open" and opening.level == 0 and opening.map is not None:
-            words = clean_title(_INLINE_MARKS.sub(lambda m: m[1] or m[2] or "", content.content))
-            if words:
-                found.append(_Heading(opening.map[0], opening.map[1], int(opening.tag[1]), words))
-    return found
+        if opening.type != "heading_open" or opening.level != 0 or opening.map is None:
+            continue
+        if words := without_inline_marks(content.content):
+            yield Heading(opening.map[0], opening.map[1], int(opening.tag[1]), words)
+
+
+def _readable(lines: list[str], code_lines: frozenset[int]) -> list[str]:
+    return [line if number in code_lines else _readable_line(line) for number, line in enumerate(lines)]
+
+
+def _readable_line(line: str) -> str:
+    if "[!" in line:
+        line = _CALLOUT.sub(lambda m: f"{m[1]}{m[2].capitalize()}: ", line)
+    return _WIKI_LINK.sub(_shown, line) if "[[" in line else line
+
+
+def _shown(link: re.Match[str]) -> str:
+    """What a wiki link shows, and the page it names where that is something else."""
+    page, shown = (link[2] or "").strip(), (link[3] or "").strip()
+    if not page:
+        return link[0]  # code
+    page = page.replace("#^", "#").replace("#", " > ").strip(" >")
+    return f"{shown} ({page})" if shown and shown.lower() != page.lower() else shown or page
+
+
+def _blocks(lines: list[str], headings: list[Heading], code_lines: frozenset[int], first_line: int) -> Iterator[Block]:
+    found = list(sections(lines, headings))
+    note_paths = _paths_of_notes(lines, found, code_lines)
+    for each in found:
+        if isinstance(each, Block):
+            line = (each.locator.line or 1) + first_line - 1
+            yield Block(each.text, Locator(line=line), each.heading_path, "markdown")
+            continue
+        begin, path = each.begin, each.path
+        for number in range(each.begin, each.end):
+            # A footnote begins a part of its own; the next paragraph that is not indented ends it.
+            note = _NOTE.match(lines[number]) if number not in code_lines else None
+            ends_note = path is not each.path and _is_paragraph_start(lines, number)
+            if note or ends_note:
+                yield from line_blocks(lines, begin, number, path, "markdown", first_line)
+                begin, path = number, note_paths.get(note[1], each.path) if note else each.path
+        yield from line_blocks(lines, begin, each.end, path, "markdown", first_line)
+
+
+def _is_paragraph_start(lines: list[str], number: int) -> bool:
+    return lines[number - 1].strip() == "" and lines[number][:1] not in ("", " ", "\t")
+
+
+def _paths_of_notes(
+    lines: list[str], found: list[Section | Block], code_lines: frozenset[int]
+) -> dict[str, tuple[str, ...]]:
+    """The heading path of the first section that refers to a footnote, by the footnote's name."""
+    paths: dict[str, tuple[str, ...]] = {}
+    for each in found:
+        if isinstance(each, Block):
+            continue
+        for number in range(each.begin, each.end):
+            if "[^" in lines[number] and number not in code_lines:
+                for mark in _NOTE_MARK.findall(lines[number]):
+                    paths.setdefault(mark, each.path)
+    return paths

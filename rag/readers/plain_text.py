@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text
@@ -19,6 +19,23 @@ from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
 READ_BYTES = 1 << 18
+
+
+class WholeText(NamedTuple):
+    """A text that is small enough to be held at once."""
+
+    text: str
+    """Cleaned; line N of it is line N of the file."""
+    notes: list[str]
+
+
+def whole_text(file: OpenedFile) -> WholeText:
+    """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
+    encoding = find_encoding(file.stream, file.name)
+    text = clean_text("".join(decoded_pieces(file.stream, encoding.codec)))
+    if not text.strip():
+        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
+    return WholeText(text, [encoding.note] if encoding.note else [])
 
 
 def read_text(file: OpenedFile, limits: ReadLimits) -> Reading:

@@ -66,6 +66,15 @@ def line_blocks(
             yield Block(body, Locator(line=here), path, syntax)
 
 
+def section_blocks(lines: Sequence[str], headings: Sequence[Heading], syntax: Syntax = "prose") -> Iterator[Block]:
+    """All blocks of a document whose first line is line 1 of its file."""
+    for each in sections(lines, headings):
+        if isinstance(each, Block):
+            yield each
+        else:
+            yield from line_blocks(lines, each.begin, each.end, each.path, syntax)
+
+
 def highest(headings: Sequence[Heading]) -> str:
     """The words of the first heading of the highest level: a document's name where it states none."""
     return min(headings, key=lambda each: each.level).words if headings else ""

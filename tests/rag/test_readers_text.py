@@ -161,6 +161,7 @@ def test_markdown_is_cut_at_its_headings_with_lines(opened: Opened, tmp_path: Pa
     rent = "Rent and rates"
     assert reading.title == "My notes"
     assert found == [
+        (2, (), 'title: "My notes"\ntags: [a, b]'),
         (5, (), "Preamble."),
         (9, (rent,), "Rent is due on the 1st.\n\n```sh\n# not a heading\n```"),
         (16, (rent, "Deposit"), "Three months."),
@@ -188,6 +189,6 @@ def test_hostile_markdown_is_read_as_text(opened: Opened, tmp_path: Path, conten
     assert blocks_of(read_markdown(opened(tmp_path / "a.md", content), LIMITS))
 
 
-def test_front_matter_alone_is_empty(opened: Opened, tmp_path: Path) -> None:
-    with pytest.raises(EmptyFile):
-        read_markdown(opened(tmp_path / "a.md", "---\ntitle: x\n---\n"), LIMITS)
+def test_front_matter_alone_is_found_by_its_words(opened: Opened, tmp_path: Path) -> None:
+    (block,) = blocks_of(read_markdown(opened(tmp_path / "a.md", "---\ntitle: x\ntags: lease\n---\n"), LIMITS))
+    assert block.text == "title: x\ntags: lease"
