@@ -40,6 +40,9 @@ _NOT_WESTERN = re.compile(
     rb"\xbf-\xd6\xd8-\xf6\xf8-\xff]"
 )
 """Bytes that cp1252 has and that western texts do not: a text with few high bytes and none of these is cp1252."""
+_NOT_TEXT_CODECS = frozenset({"punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
+_AS_WHATWG = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949"}
+"""What programs write under these names is mostly the larger set; the standard of browsers reads it so too."""
 _NOT_TEXT_HINT = "leave it out with a line in .homebodyignore, or convert it to UTF-8 text"
 
 
@@ -48,6 +51,20 @@ class Encoding:
     codec: str
     note: str = ""
     """Set when it was a guess."""
+
+
+def declared_codec(label: str) -> str | None:
+    """Python's name of the codec for a charset, as a mail or a page declares it; None when it is no charset.
+
+    Codecs that are not for text, or that take quadratic time, are none.
+    """
+    try:
+        found = codecs.lookup(label.strip().strip("\"'"))
+    except (LookupError, ValueError):
+        return None
+    if found.name in _NOT_TEXT_CODECS or not getattr(found, "_is_text_encoding", True):
+        return None
+    return _AS_WHATWG.get(found.name, found.name)
 
 
 def find_encoding(stream: BinaryIO, name: str) -> Encoding:

@@ -3,21 +3,26 @@
 The tokeniser is the standard library's; structure comes from start tags (a page that never closes its
 paragraphs and list items reads the same). Left out: scripts, styles, templates, navigation, frames, form
 choices, and what is marked as hidden. Nothing is fetched; a link gives its words, a picture its alternative
-text. No locator: lines of the markup mean nothing to a person.
+text. A paragraph's locator is its line in the file. Author and date come from the page's `meta` elements.
+
+Mails and books read their HTML here too: `html_as_text`, `page_sections`.
 """
 
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.records import Block
+from rag.readers.document_dates import unix_time_of_iso
+from rag.readers.encoding import declared_codec, find_encoding
+from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
 _SKIPPED = frozenset(
@@ -39,22 +44,68 @@ _SPACES = re.compile(r"[ \t\n\f\r\u00a0]+")
 _SPACE_RUN = re.compile(" {2,}")
 _KEPT_SPACE = "\x01"
 """Stands for a space in preformatted text until the others are tidied; clean_text leaves none in the data."""
+_ITEM = "\n- "
+MAX_QUOTE_MARKS = 20
+_AUTHOR_NAMES = ("author", "article:author", "dc.creator", "dcterms.creator", "citation_author", "parsely-author")
+_DATE_NAMES = (
+    "article:published_time",
+    "datepublished",
+    "date",
+    "dc.date",
+    "dcterms.created",
+    "dcterms.date",
+    "citation_publication_date",
+    "article:modified_time",
+    "dcterms.modified",
+)
 _MANY_NEWLINES = re.compile(r"\n{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What a page says of itself."""
+
+    title: str
+    """Its `title`, or else its first heading."""
+    author: str
+    written_at_s: float | None
 
 
 def read_html(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for a page without words."""
+    source, note = decoded_page(file)
+    facts, blocks = page_sections(source)
+    if not blocks:
+        raise EmptyFile(f"{file.name} has no words to show", hint="it may be drawn by a script, or hold only pictures")
+    return Reading(iter(blocks), facts.title, facts.author, facts.written_at_s, [note] if note else [])
+
+
+def decoded_page(file: OpenedFile) -> tuple[str, str]:
+    """The markup as text, and a note where its encoding was a guess. Raises DamagedFile."""
     codec, note = _encoding(file)
     file.stream.seek(0)
-    source = file.stream.read().decode(codec, "replace").replace("\0", "")
-    page = _parse(source, frozenset())
+    return file.stream.read().decode(codec, "replace"), note
+
+
+def page_sections(source: str) -> tuple[PageFacts, list[Block]]:
+    """A page's paragraphs under their heading path, with the line of the source that they begin at."""
+    page = _parsed(source, frozenset())
     if page.skipping:
         # A <nav> that is never closed would hide the rest of the page: read it again and don't skip that.
-        page = _parse(source, frozenset({page.skipping}))
-    sections = list(page.sections())
-    if not sections:
-        raise EmptyFile(f"{file.name} has no words to show", hint="it may be drawn by a script, or hold only pictures")
-    return Reading(iter(sections), clean_title(page.title) or page.first_heading, notes=[note] if note else [])
+        page = _parsed(source, frozenset({page.skipping}))
+    meta = page.meta
+    author = next((meta[name] for name in _AUTHOR_NAMES if name in meta), "")
+    dates = (unix_time_of_iso(meta[name]) for name in _DATE_NAMES if name in meta)
+    written_at_s = next((date for date in dates if date is not None), None)
+    return PageFacts(clean_title(page.title) or page.first_heading, author, written_at_s), list(page.sections())
+
+
+def html_as_text(source: str) -> str:
+    """The words of a mail's HTML as plain text: headings are paragraphs, quotes have `> ` before their lines."""
+    page = _parsed(source, frozenset(), flat=True)
+    if page.skipping:
+        page = _parsed(source, frozenset({page.skipping}), flat=True)
+    return page.flat_text()
 
 
 def _encoding(file: OpenedFile) -> tuple[str, str]:
@@ -62,42 +113,63 @@ def _encoding(file: OpenedFile) -> tuple[str, str]:
     head = file.stream.read(2048)
     declared = _DECLARED.search(head)
     if declared and not head.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            codec = codecs.lookup(declared[1].decode("ascii")).name
+        codec = declared_codec(declared[1].decode("ascii"))
+        if codec is not None:
             file.stream.seek(0)
-            file.stream.read().decode(codec)
-        except (LookupError, UnicodeError):
-            pass
-        else:
-            return codec, ""
+            try:
+                file.stream.read().decode(codec)
+            except UnicodeError:
+                pass
+            else:
+                return codec, ""
     found = find_encoding(file.stream, file.name)
     return found.codec, found.note
 
 
-def _parse(source: str, unskipped: frozenset[str]) -> _Page:
-    page = _Page(_SKIPPED - unskipped, honour_hidden=not unskipped)
-    page.feed(source)
+def _parsed(source: str, unskipped: frozenset[str], *, flat: bool = False) -> _Page:
+    page = _Page(_SKIPPED - unskipped, honour_hidden=not unskipped, flat=flat)
+    # As an editor counts lines.
+    page.feed(source.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n"))
     page.close()
-    page.end_section()
+    page.end()
     return page
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    """Without parts it stands for the last heading of its path."""
+
+    parts: list[str] = field(default_factory=list)
+    has_words: bool = False
+    line: int = 1
+    path: tuple[str, ...] = ()
+    quote_depth: int = 0
 
 
 class _Page(HTMLParser):
     """Collects sections while it is fed."""
 
-    def __init__(self, skipped: frozenset[str], *, honour_hidden: bool) -> None:
+    def __init__(self, skipped: frozenset[str], *, honour_hidden: bool, flat: bool) -> None:
+        """`flat`: headings are paragraphs like others, and quotes are marked."""
         super().__init__(convert_charrefs=True)
         self.title = ""
+        self.meta: dict[str, str] = {}
+        """What `meta` elements say, by their lower-case name; the first of each."""
         self.first_heading = ""
         self.skipping = ""
         """The tag that is being skipped; set at the end of the page only if it was never closed."""
         self._skip_depth = 0
         self._skipped = skipped
         self._honour_hidden = honour_hidden
-        self._parts: list[str] = []
-        self._sections: list[tuple[tuple[str, ...], str]] = []
+        self._flat = flat
+        self._paragraph = _Paragraph()
+        """The one that is being collected."""
+        self._found: list[_Paragraph] = []
         self._path: list[tuple[int, str]] = []
         self._heading_level = 0
+        self._heading_line = 1
+        self._heading_parts: list[str] = []
+        self._quote_depth = 0
         self._in_title = False
         self._pre_depth = 0
 
@@ -108,25 +180,57 @@ class _Page(HTMLParser):
         if tag not in _VOID and (tag in self._skipped or (self._honour_hidden and _is_hidden(attrs))):
             self.skipping, self._skip_depth = tag, 1
             return
-        if tag in _HEADINGS:
-            self.end_section()
-            self._heading_level = _HEADINGS[tag]
+        if tag in _HEADINGS and not self._flat:
+            self._break()
+            self._heading_level, self._heading_line = _HEADINGS[tag], self.getpos()[0]
         elif tag == "title" and not self.title and not self._heading_level:
             self._in_title = True
-        elif tag == "br":
-            self._parts.append("\n")
+        elif tag == "meta":
+            self._take_meta(dict(attrs))
+        elif tag in ("br", "tr"):
+            self._add("\n", self.getpos()[0])
         elif tag in ("td", "th"):
             self._separate_cell()
-        elif tag == "tr":
-            self._parts.append("\n")
         elif tag in _PARAGRAPHS:
             if self._heading_level and tag != "hr":
                 self._end_heading()  # a heading that was never closed ends where the next paragraph starts
-            self._parts.append("\n- " if tag == "li" else "\n\n")
+            if tag == "li":
+                self._add(_ITEM, self.getpos()[0])
+            else:
+                self._break()
             self._pre_depth += tag == "pre"
+            self._quote_depth += tag == "blockquote"
         elif tag == "img":
             alternative = next((value for name, value in attrs if name == "alt" and value), "")
-            self._parts.append(f" {_SPACES.sub(' ', clean_text(alternative))} ")
+            self._add(f" {_SPACES.sub(' ', clean_text(alternative))} ", self.getpos()[0])
+
+    def _take_meta(self, attributes: dict[str, str | None]) -> None:
+        content = clean_title(attributes.get("content") or "")
+        for naming in ("name", "property", "itemprop"):
+            if content and (name := (attributes.get(naming) or "").lower()):
+                self.meta.setdefault(name, content)
+
+    def _add(self, text: str, line: int) -> None:
+        if self._heading_level:
+            self._heading_parts.append(text)
+            return
+        paragraph = self._paragraph
+        if not paragraph.has_words and not text.isspace():
+            paragraph.has_words, paragraph.line = True, line
+        paragraph.parts.append(text)
+
+    def _break(self) -> None:
+        """What comes is another paragraph; the first one of a list item begins beside its mark."""
+        if self._heading_level:
+            self._end_heading()
+        paragraph = self._paragraph
+        if paragraph.parts and paragraph.parts[-1] == _ITEM:
+            return
+        if paragraph.has_words:
+            paragraph.path = tuple(words for _, words in self._path)
+            paragraph.quote_depth = self._quote_depth
+            self._found.append(paragraph)
+        self._paragraph = _Paragraph()
 
     def _skip_start(self, tag: str) -> None:
         if tag == self.skipping:
@@ -148,25 +252,26 @@ class _Page(HTMLParser):
                 if self._skip_depth == 0:
                     self.skipping = ""
             return
-        if tag in _HEADINGS:
+        if tag in _HEADINGS and not self._flat:
             self._end_heading()
         elif tag == "title":
             self._in_title = False
-        elif tag == "pre":
-            self._pre_depth = max(0, self._pre_depth - 1)
-            self._parts.append("\n\n")
         elif tag in _PARAGRAPHS and tag not in ("tr", "li"):
-            self._parts.append("\n\n")
+            self._break()
+            if tag == "pre":
+                self._pre_depth = max(0, self._pre_depth - 1)
+            elif tag == "blockquote":
+                self._quote_depth = max(0, self._quote_depth - 1)
 
     def handle_data(self, data: str) -> None:
         if self.skipping:
             return
         if self._in_title:
             self.title += data
-        elif self._pre_depth:
-            self._parts.append(clean_text(data).replace(" ", _KEPT_SPACE))
-        else:
-            self._parts.append(_SPACES.sub(" ", clean_text(data)))
+            return
+        line = self.getpos()[0] + data.count("\n", 0, len(data) - len(data.lstrip()))
+        text = clean_text(data)
+        self._add(text.replace(" ", _KEPT_SPACE) if self._pre_depth else _SPACES.sub(" ", text), line)
 
     def parse_html_declaration(self, i: int) -> int:
         # The standard library stops at `<![anything`; to a browser that is a comment.
@@ -175,41 +280,51 @@ class _Page(HTMLParser):
         return super().parse_html_declaration(i)
 
     def _separate_cell(self) -> None:
-        if self._parts and not self._parts[-1].endswith("\n"):
-            self._parts.append(" | ")
+        if self._paragraph.has_words and not self._paragraph.parts[-1].endswith("\n"):
+            self._add(" | ", self.getpos()[0])
 
     def _end_heading(self) -> None:
         if not self._heading_level:
             return
         level, self._heading_level = self._heading_level, 0
-        words = clean_title("".join(self._parts).replace(_KEPT_SPACE, " "))
-        self._parts = []
+        words = clean_title("".join(self._heading_parts).replace(_KEPT_SPACE, " "))
+        self._heading_parts = []
         if not words:
             return
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, words))
         self.first_heading = self.first_heading or words
-        # An empty section keeps a heading's place: if nothing follows below it, its words are the section.
-        self._sections.append((tuple(each for _, each in self._path), ""))
+        self._found.append(_Paragraph(line=self._heading_line, path=tuple(each for _, each in self._path)))
 
-    def end_section(self) -> None:
-        self._end_heading()
-        text = _tidy("".join(self._parts))
-        self._parts = []
-        if text:
-            self._sections.append((tuple(each for _, each in self._path), text))
+    def end(self) -> None:
+        """The page is over."""
+        self._break()
+        self._quote_depth = 0
 
     def sections(self) -> Iterator[Block]:
-        for index, (path, text) in enumerate(self._sections):
-            if text:
-                for stretch in cut_stretches([text]):
-                    if stretch.strip():
-                        yield Block(stretch.strip("\n"), heading_path=path)
+        for paragraph, following in itertools.zip_longest(self._found, self._found[1:]):
+            path = paragraph.path
+            if not paragraph.parts:
+                # A heading: if nothing follows below it, its words are all there is.
+                below = following is not None and following.path[: len(path)] == path
+                repeated = following is not None and not following.parts and following.path == path
+                if not below or repeated:
+                    yield Block(path[-1], Locator(line=paragraph.line), path[:-1])
                 continue
-            following = self._sections[index + 1][0] if index + 1 < len(self._sections) else ()
-            if following[: len(path)] != path:
-                yield Block(path[-1], heading_path=path[:-1])
+            line = paragraph.line
+            for stretch in cut_stretches([_tidy("".join(paragraph.parts))]):
+                if text := stretch.strip("\n"):
+                    yield Block(text, Locator(line=line), path)
+                line += stretch.count("\n")
+
+    def flat_text(self) -> str:
+        paragraphs: list[str] = []
+        for paragraph in self._found:
+            lines = [line for line in _tidy("".join(paragraph.parts)).split("\n") if line.strip(" |")]
+            marks = "> " * min(paragraph.quote_depth, MAX_QUOTE_MARKS)
+            paragraphs.append("\n".join(marks + line for line in lines))
+        return "\n\n".join(each for each in paragraphs if each)
 
 
 def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:

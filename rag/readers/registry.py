@@ -15,7 +15,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "text": ("text/1", "rag.readers.plain_text", "read_text"),
     "code": ("text/1", "rag.readers.plain_text", "read_code"),
     "markdown": ("markdown/1", "rag.readers.markdown", "read_markdown"),
-    "html": ("html/1", "rag.readers.html", "read_html"),
+    "html": ("html/2", "rag.readers.html", "read_html"),
     "pdf": ("pdfium/2", "rag.readers.pdf", "read_pdf"),
     "docx": ("docx/1", "rag.readers.docx", "read_docx"),
 }

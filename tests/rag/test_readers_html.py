@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag.errors import DamagedFile, EmptyFile
 from rag.readers.contract import ReadLimits
-from rag.readers.html import read_html
+from rag.readers.html import html_as_text, read_html
 from rag.records import Block
 from tests.rag.conftest import Opened
 
@@ -37,17 +37,47 @@ def test_a_page_is_read_as_a_person_would(opened: Opened, tmp_path: Path) -> Non
     reading = read_html(opened(tmp_path / "a.html", PAGE), LIMITS)
     top = "R&D costs"
     assert reading.title == "R&D — café"
-    assert [(block.heading_path, block.text) for block in reading.blocks] == [
-        ((top,), "5 < 6 & more, wrapped.\n\nNext bold."),
-        ((top, "List"), "- one\n- two\n\nItem | Price\nRent | 1,250\n\n  keep\n    this"),
-        ((top,), "Empty"),
-        ((top, "Tail"), "a\nb a chart\n\nseen"),
+    assert [(block.heading_path, block.locator.line, block.text) for block in reading.blocks] == [
+        ((top,), 5, "5 < 6 & more, wrapped."),
+        ((top,), 6, "Next bold."),
+        ((top, "List"), 7, "- one\n- two"),
+        ((top, "List"), 8, "Item | Price\nRent | 1,250"),
+        ((top, "List"), 9, "  keep\n    this"),
+        ((top,), 11, "Empty"),
+        ((top, "Tail"), 12, "a\nb a chart"),
+        ((top, "Tail"), 13, "seen"),
     ]
 
 
 def test_navigation_that_is_never_closed_does_not_hide_the_page(opened: Opened, tmp_path: Path) -> None:
-    (block,) = blocks_of(opened, tmp_path / "a.html", "<nav>menu<p>The words.")
-    assert "The words." in block.text
+    assert "The words." in [block.text for block in blocks_of(opened, tmp_path / "a.html", "<nav>menu<p>The words.")]
+
+
+def test_a_page_tells_its_author_and_its_date(opened: Opened, tmp_path: Path) -> None:
+    page = """<meta name=Author content="Ada &amp; Bo"><meta property="article:modified_time" content="2025-05-01">
+    <meta property="article:published_time" content="2025-03-14T10:00:00+01:00"><meta name=date content=never><p>x"""
+    reading = read_html(opened(tmp_path / "a.html", page), LIMITS)
+    assert reading.author == "Ada & Bo"
+    assert reading.written_at_s == 1741942800
+
+
+def test_lines_are_those_that_an_editor_shows(opened: Opened, tmp_path: Path) -> None:
+    page = (
+        "<p>\r\n\r\n one\r\ntwo</p>\r<h2>\rhead</h2><ul><li><p>first</p><li>second</ul>\n<pre>\n\n  code\n\nmore</pre>"
+    )
+    blocks = blocks_of(opened, tmp_path / "a.html", page)
+    assert [(block.locator.line, block.text) for block in blocks] == [
+        (3, "one two"),
+        (6, "- first"),
+        (6, "- second"),
+        (9, "  code\n\nmore"),
+    ]
+
+
+def test_the_text_of_a_mail_marks_what_it_quotes() -> None:
+    quote = "<blockquote>one<blockquote>two</blockquote>three<br>four</blockquote>"
+    source = f"<h2>Hi</h2>yes{quote}<table><tr><td><td></table>x"
+    assert html_as_text(source) == "Hi\n\nyes\n\n> one\n\n> > two\n\n> three\n> four\n\nx"
 
 
 @pytest.mark.parametrize(
