@@ -26,7 +26,7 @@ from pipelines.events import (
     Retrieved,
     TurnStarted,
 )
-from pipelines.turn import Answer, CheckedSentence, Citation
+from pipelines.turn import CheckedSentence, Citation, Timings
 
 if TYPE_CHECKING:  # the settings behind it take a third of a second to import
     from pipelines.home import ConversationSummary, DocumentRow, EnginesStatus, LibraryStatus
@@ -136,10 +136,9 @@ def answer_verdict(text: str, sentences: Sequence[CheckedSentence], *, found_not
     return f"{unsupported} sentences have no source in your files; they are marked."
 
 
-def answer_figures(answer: Answer) -> str:
+def answer_figures(model: str, timings: Timings) -> str:
     """The quiet line under an answer: model, speed, time."""
-    timings = answer.timings
-    parts = [clean_line(answer.model)]
+    parts = [clean_line(model)]
     if timings.decode_tokens_per_s > 0:
         parts.append(f"{timings.decode_tokens_per_s:.1f} tokens/s")
     parts.append(f"first word after {timings.ttft_s:.1f} s")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pipelines.errors import NoSuchConversation
 from pipelines.home import ConversationSummary, SavedTurn
 from pipelines.passages import Passage
-from pipelines.turn import Answer, CheckedSentence, Citation
+from pipelines.turn import Answer, CheckedSentence, Citation, Evidence, Timings
 from rag.conversation_store import ConversationStore, StoredCitation, StoredConversation, StoredTurn
 from rag.errors import LibraryLocked
 
@@ -235,6 +235,7 @@ def _summary(stored: StoredConversation) -> ConversationSummary:
 
 
 def _saved_turn(stored: StoredTurn) -> SavedTurn:
+    timings = stored.details.get("timings")
     return SavedTurn(
         turn_id=stored.turn_id,
         question=stored.question,
@@ -246,6 +247,8 @@ def _saved_turn(stored: StoredTurn) -> SavedTurn:
         ),
         model=stored.model,
         asked_at_s=stored.asked_at_s,
+        found_nothing=bool(stored.details.get("found_nothing", False)),
+        timings=Timings.from_json(timings) if timings else None,
     )
 
 
@@ -260,6 +263,7 @@ def _sentence_to_json(sentence: CheckedSentence) -> dict[str, Any]:
         "citations": list(sentence.citations),
         "supported": sentence.supported,
         "unsupported_terms": list(sentence.unsupported_terms),
+        "evidence": [each.to_json() for each in sentence.evidence],
     }
 
 
@@ -270,6 +274,10 @@ def _sentence_from_json(stored: dict[str, Any]) -> CheckedSentence:
         citations=tuple(stored["citations"]),
         supported=stored["supported"],
         unsupported_terms=tuple(stored["unsupported_terms"]),
+        evidence=tuple(
+            Evidence(each["n"], each["span"][0], each["span"][1], each["quote"])
+            for each in stored.get("evidence", ())  # turns saved before 0.2 have none
+        ),
     )
 
 

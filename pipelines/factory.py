@@ -27,6 +27,7 @@ from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.foreground import Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
+from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.turn import Turn
@@ -38,6 +39,7 @@ from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
+from rag.pdf_pages import PdfPages
 from rag.ports import TextEmbedder
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import accepts_name, reading_identity
@@ -137,6 +139,10 @@ class HomeOnThisMachine:
         return DocumentReader(self._read_limits)
 
     @cached_property
+    def pages(self) -> PagePictures:
+        return PagePictures(PdfPages(self._read_limits), self.paths.cache_dir / "pages")
+
+    @cached_property
     def _ingest(self) -> Ingest:
         return Ingest(
             db=self._db,
@@ -226,6 +232,9 @@ class HomeOnThisMachine:
             before=tuple(chunk for chunk in chunks if chunk.ordinal < ordinal),
             cited=cited.chunk,
             after=tuple(chunk for chunk in chunks if chunk.ordinal > ordinal),
+            author=cited.author,
+            written_at_s=cited.written_at_s,
+            modified_at_s=cited.modified_at_s,
         )
 
     def library(self) -> LibraryStatus:

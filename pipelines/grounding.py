@@ -20,7 +20,7 @@ from pipelines.quantities import find_quantities
 from pipelines.quotes import MAX_QUOTES, Quote, answers_question, best_quotes, contains, merged_quotes, place_quantities
 from pipelines.sentences import Sentence, split_sentences
 from pipelines.source_index import SourceIndex, meanings
-from pipelines.turn import CheckedSentence, Citation
+from pipelines.turn import CheckedSentence, Citation, Evidence
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit-length vectors, shape (number of texts, dimension)."""
@@ -145,15 +145,28 @@ def _number_citations(verdicts: Sequence[_Verdict], sources: Sequence[Passage]) 
     numbers: dict[tuple[Quote, bool], int] = {}
     sentences: list[CheckedSentence] = []
     for verdict in verdicts:
+        evidence: list[Evidence] = []
         used: list[int] = []
         if verdict.supported:
             for quote in verdict.quotes:
                 whole = next(each for each in cited if contains(each, quote))
-                used.append(numbers.setdefault((whole, True), len(numbers) + 1))
+                n = numbers.setdefault((whole, True), len(numbers) + 1)
+                used.append(n)
+                evidence.append(
+                    Evidence(n, quote.start, quote.end, sources[quote.passage].text[quote.start : quote.end])
+                )
         elif verdict.nearest and not any(contains(each, verdict.nearest) for each in cited):
             used.append(numbers.setdefault((verdict.nearest, False), len(numbers) + 1))
-        start, end = verdict.sentence.start, verdict.sentence.end
-        sentences.append(CheckedSentence(start, end, tuple(dict.fromkeys(used)), verdict.supported, verdict.terms))
+        sentences.append(
+            CheckedSentence(
+                verdict.sentence.start,
+                verdict.sentence.end,
+                tuple(dict.fromkeys(used)),
+                verdict.supported,
+                verdict.terms,
+                tuple(evidence),
+            )
+        )
     nothing = any(verdict.says_nothing for verdict in verdicts)
     return CheckedAnswer(
         sentences=tuple(sentences),

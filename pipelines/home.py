@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
-from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Turn
+from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Timings, Turn
 from rag.records import Chunk, DocumentRow, Kind
 
 
@@ -42,6 +43,9 @@ class SavedTurn:
     citations: tuple[Citation, ...]
     model: str
     asked_at_s: float
+    found_nothing: bool = False
+    timings: Timings | None = None
+    """None where the turn did not end by itself, and of turns kept by older versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,12 @@ class PassageView:
     before: tuple[Chunk, ...]
     cited: Chunk
     after: tuple[Chunk, ...]
+    author: str = ""
+    """As the document says; empty when it does not."""
+    written_at_s: float | None = None
+    """The document's own date, Unix time; None where it has none."""
+    modified_at_s: float | None = None
+    """When the file was changed last, Unix time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,11 @@ class Home(Protocol):
 
     @property
     def conversations(self) -> Conversations: ...
+
+    @property
+    def pages(self) -> PagePictures:
+        """Where citations stand on PDF pages, and what these look like."""
+        ...
 
     @property
     def read_only_because(self) -> str:

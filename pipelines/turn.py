@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from models.chat import Finish
 from rag.records import Hit, Kind, Locator
@@ -58,6 +59,24 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one sentence of the answer stands on: a stretch of a cited passage, within the citation's quote."""
+
+    n: int
+    """The citation's number."""
+    start: int
+    end: int
+    """Its span in the passage's text."""
+    quote: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"n": self.n, "span": [self.start, self.end], "quote": self.quote}
+
+
+SentenceStatus = Literal["supported", "unsupported", "no claim"]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedSentence:
     """One sentence of the answer and what the program found for it."""
 
@@ -70,6 +89,15 @@ class CheckedSentence:
     """False: no source says this. Sentences that claim nothing (greetings, questions) count as supported."""
     unsupported_terms: tuple[str, ...] = ()
     """Numbers and names in it that no source contains."""
+    evidence: tuple[Evidence, ...] = ()
+    """The exact stretches that say it, best first."""
+
+    @property
+    def status(self) -> SentenceStatus:
+        """no claim: a greeting, a question, or that the files do not say."""
+        if not self.supported:
+            return "unsupported"
+        return "supported" if self.citations else "no claim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +113,10 @@ class Timings:
 
     def to_json(self) -> dict[str, float | int]:
         return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Timings:
+        return cls(**{name: stored[name] for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +154,11 @@ class Answer:
             "sentences": [
                 {
                     "text": self.text[each.start : each.end],
+                    "status": each.status,
                     "citations": list(each.citations),
                     "supported": each.supported,
                     "unsupported_terms": list(each.unsupported_terms),
+                    "evidence": [stretch.to_json() for stretch in each.evidence],
                 }
                 for each in self.sentences
             ],
@@ -143,6 +177,7 @@ __all__ = [
     "Attachment",
     "CheckedSentence",
     "Citation",
+    "Evidence",
     "Hit",
     "Kind",
     "Locator",

@@ -26,6 +26,11 @@ class Passage:
     path: str
     title: str
     kind: Kind
+    author: str = ""
+    written_at_s: float | None = None
+    """The document's own date, Unix time; None where it has none."""
+    modified_at_s: float | None = None
+    """When the file was changed last, Unix time; None where that is not known."""
 
 
 class Passages:
@@ -42,13 +47,21 @@ class Passages:
             some = wanted[start : start + ASKED_AT_ONCE]
             rows = self._db.query(
                 "SELECT chunk_id, chunks.content_id, ordinal, text, headings, locator, kind, title,"
-                " (SELECT min(path_text) FROM documents WHERE documents.content_id = chunks.content_id)"
-                f" FROM chunks JOIN contents USING (content_id) WHERE chunk_id IN ({','.join('?' * len(some))})",
+                " min(path_text), author, written_at_s, documents.mtime_ns"  # SQLite: the row that has the least path
+                " FROM chunks JOIN contents USING (content_id) JOIN documents USING (content_id)"
+                f" WHERE chunk_id IN ({','.join('?' * len(some))}) GROUP BY chunk_id",
                 some,
             )
             for row in rows:
-                if row[8] is not None:
-                    found[row[0]] = Passage(_chunk(row), row[8], row[7] or PurePath(row[8]).stem, cast(Kind, row[6]))
+                found[row[0]] = Passage(
+                    chunk=_chunk(row),
+                    path=row[8],
+                    title=row[7] or PurePath(row[8]).stem,
+                    kind=cast(Kind, row[6]),
+                    author=row[9],
+                    written_at_s=row[10],
+                    modified_at_s=row[11] / 1e9 if row[11] else None,
+                )
         return found
 
     def around(self, chunk_id: int, *, before: int, after: int) -> tuple[Passage, tuple[Chunk, ...]] | None:

@@ -73,6 +73,8 @@ def ask(
             invocation.console.say(f"this conversation is not saved: {home.read_only_because}")
         with invocation.stoppable() as stop:
             answer = _follow(home, turn, stop, invocation.console, stream=not json)
+        if json:
+            answer = _placed(home, answer)
     if json:
         invocation.console.json(answer.to_json())
     else:
@@ -111,8 +113,15 @@ def _answer_quietly(home: Home, turn: Turn, question: str, invocation: Invocatio
     with invocation.stoppable() as stop:
         for event in home.answer(replace(turn, question=question), stop):
             if isinstance(event, AnswerDone):
-                return event.answer.to_json()
+                return _placed(home, event.answer).to_json()
     raise AssertionError("the answer ended without AnswerDone")
+
+
+def _placed(home: Home, answer: Answer) -> Answer:
+    """The citations of PDF pages with their boxes: data asks for them, people read the page's number."""
+    from dataclasses import replace
+
+    return replace(answer, citations=home.pages.place_citations(answer.citations))
 
 
 def _follow(home: Home, turn: Turn, stop: threading.Event, console: Console, *, stream: bool) -> Answer:

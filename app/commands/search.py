@@ -40,6 +40,8 @@ def search(
       homebody search -k 3 --json "boiler service" | jq -r '.hits[].path'
       homebody search --batch questions.txt > hits.jsonl
     """
+    from dataclasses import replace
+
     invocation: Invocation = context.obj
     chosen_device(invocation, device)
     kinds = _kinds(kind)
@@ -55,7 +57,8 @@ def search(
             return
         result = home.search(query or "", k=k, kinds=kinds)
         if json:
-            invocation.console.json(result.to_json())
+            placed = replace(result, hits=home.pages.place_hits(result.hits))
+            invocation.console.json(placed.to_json())
         else:
             _print_result(result, home, invocation.console)
 

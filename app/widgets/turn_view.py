@@ -46,6 +46,9 @@ class TurnView(VerticalGroup):
         self._sentences = saved.sentences if saved else ()
         self._finish = saved.finish if saved else "failed"
         """How it ended, as `SavedTurn.finish` has it."""
+        self._found_nothing = saved.found_nothing if saved else False
+        self._model = saved.model if saved else ""
+        self._timings = saved.timings if saved else None
         self._filter = TerminalTextFilter()
         self._phase = ""
         self._phase_began_s = 0.0
@@ -68,7 +71,7 @@ class TurnView(VerticalGroup):
 
     def on_mount(self) -> None:
         if self._is_saved:
-            self._show_verdict(found_nothing=False)
+            self._show_outcome()
         else:
             self._clock = self.set_interval(1.0, self._show_phase)
 
@@ -107,23 +110,27 @@ class TurnView(VerticalGroup):
         self.text = answer.text
         self._sentences = answer.sentences
         self._finish = answer.finish
+        self._found_nothing = answer.found_nothing
+        self._model = answer.model
+        self._timings = answer.timings
         self.citations = _in_order(answer.citations)
         await self._body.finish(annotated_markdown(answer.text, answer.sentences))
         if not self.is_attached:
             return  # homebody is being left; the library has the answer
         await self._sources.mount_all(self._source_rows())
-        self._show_verdict(found_nothing=answer.found_nothing)
-        self._set(self._figures, answer_figures(answer))
+        self._show_outcome()
 
-    def _show_verdict(self, *, found_nothing: bool) -> None:
-        """How it ended, what the check found, and the sources."""
+    def _show_outcome(self) -> None:
+        """How it ended, what the check found, the sources, and the figures."""
         ending = ENDINGS.get(self._finish, "")
         if not self.text.strip() and not ending:
             ending = "The model had nothing to say."
-        verdict = answer_verdict(self.text, self._sentences, found_nothing=found_nothing)
+        verdict = answer_verdict(self.text, self._sentences, found_nothing=self._found_nothing)
         parts = [str(self._note.content), f"— {ending}" if ending else "", verdict]
         self._set(self._note, "\n".join(part for part in parts if part))
         self._sources.display = bool(self.citations)
+        if self._timings is not None:
+            self._set(self._figures, answer_figures(self._model, self._timings))
 
     def _source_rows(self) -> list[SourceRow]:
         return [SourceRow(self.citations, index) for index in range(len(self.citations))]
@@ -148,8 +155,10 @@ class TurnView(VerticalGroup):
             finish=self._finish,
             sentences=self._sentences,
             citations=self.citations,
-            model="",
+            model=self._model,
             asked_at_s=0.0,
+            found_nothing=self._found_nothing,
+            timings=self._timings,
         )
 
     def copied(self) -> str:

@@ -27,10 +27,11 @@ from pipelines.events import (
     TurnStarted,
 )
 from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, PassageView, SavedTurn
+from pipelines.page_picture import PagePicture
 from pipelines.paths import HomePaths
 from pipelines.settings import LookSettings, Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Locator, Placement, Timings, Turn
-from rag.records import Chunk, DocumentRow, DocumentState, Kind
+from rag.records import Chunk, DocumentRow, DocumentState, Hit, Kind
 
 Scripted = str | Exception | threading.Event | AnswerEvent
 ScriptedIndex = Exception | threading.Event | IndexEvent
@@ -132,6 +133,28 @@ class FakeConversations:
         return f"# {self.kept[conversation_id][0]}\n"
 
 
+class FakePages:
+    """Pages as pictures, by path and number."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[tuple[str, int], PagePicture | Exception] = {}
+        self.history: list[tuple[str, int, str]] = []
+        """Path, page and text of each picture that was asked for."""
+
+    def picture(self, path: str, page: int, text: str) -> PagePicture:
+        self.history.append((path, page, text))
+        found = self.pictures[path, page]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def place_citations(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
+        return tuple(citations)
+
+    def place_hits(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        return tuple(hits)
+
+
 class FakeHome:
     """See the module's first lines. Satisfies `pipelines.home.Home` by shape."""
 
@@ -149,6 +172,7 @@ class FakeHome:
         """Answers and indexing runs that came to their end in their thread, in order."""
         self.read_only = ""
         self.passages: dict[int, PassageView] = {}
+        self.pages = FakePages()
         self.files: list[DocumentRow] = []
         self.roots: tuple[str, ...] = ("/files",)
         self.missing: tuple[Notice, ...] = ()

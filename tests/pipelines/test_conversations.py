@@ -50,6 +50,18 @@ def test_a_turn_comes_back_with_its_marks_and_citations(bench: Bench) -> None:
         (False, ("Herbert Kranz",)),
     ]
     assert turn.citations[0].path == "/home/me/lease.pdf"
+    assert [each.quote for each in turn.sentences[0].evidence] == [turn.citations[0].quote]
+    assert turn.timings is not None
+    assert turn.timings.decode_tokens > 0
+    assert not turn.found_nothing
+
+
+def test_an_answer_that_found_nothing_comes_back_as_one(bench: Bench) -> None:
+    bench.search.hits = []
+    conversation_id = bench.ask("Who wrote the opera?").conversation_id
+    assert conversation_id is not None
+    (turn,) = bench.conversations.turns(conversation_id)
+    assert turn.found_nothing
 
 
 def test_history_is_what_the_model_saw(bench: Bench) -> None:

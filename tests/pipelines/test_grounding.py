@@ -69,6 +69,19 @@ def test_the_quote_is_the_sentence_that_says_it() -> None:
     assert citation.locator == Locator(page=2)
 
 
+def test_every_sentence_names_the_exact_stretch_that_says_it() -> None:
+    answer = "The rent is 940 euros. Can I help further? Pets are not allowed without written consent. The landlord is Herbert Kranz."
+    checked = check(answer, [BIKE, LEASE], question="What does the lease say?")
+    assert [each.status for each in checked.sentences] == ["supported", "no claim", "supported", "unsupported"]
+    rent, _, pets, landlord = checked.sentences
+    for sentence, begins in ((rent, "The monthly rent"), (pets, "Pets are not allowed")):
+        (stretch,) = sentence.evidence
+        assert LEASE.text[stretch.start : stretch.end] == stretch.quote
+        assert stretch.quote.startswith(begins)
+        assert stretch.n in sentence.citations
+    assert landlord.evidence == ()
+
+
 def test_an_unsupported_sentence_shows_the_nearest_passage_as_such() -> None:
     checked = check("The monthly rent is 980 euros.", [BIKE, LEASE], question="How much is the rent?")
     assert not checked.grounded
