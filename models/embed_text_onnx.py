@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,9 +23,12 @@ from models.hf_tokenizer import HfTokenizer
 from models.integer_graph import REWRITE_VERSION, integer_encoder
 from models.onnx_devices import CPU_PROVIDER, onnx_runtime
 from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model, open_session, read_model
+from models.text_groups import MOST_THREADS, GroupWorkers, groups_by_length, padded
 
 LOGGER = logging.getLogger(__name__)
 
+Pooling = Literal["mean", "cls", "last"]
+"""Which of a text's vectors, one a token, become the one of the text."""
 Arithmetic = Literal["int8", "as shipped"]
 """int8: products in integers, one scale a token (`integer_graph.py`). As shipped: whatever the file says."""
 
@@ -36,7 +37,6 @@ _GROUP_TOKENS = 1024
 caller can pause between two."""
 _DEVICE_RUN_TOKENS = 8192
 """Tokens, padding included, in one run on a GPU or NPU."""
-_MOST_THREADS = 64
 
 _PROBES = (
     "The boiler was serviced on 14 March 2025; the next service is due in a year.",
@@ -65,7 +65,7 @@ class OnnxTextEmbedder:
         max_tokens: int,
         query_prefix: str = "",
         passage_prefix: str = "",
-        pooling: Literal["mean", "cls"] = "mean",
+        pooling: Pooling = "mean",
         placement: OnnxPlacement = CPU,
         threads: int = 1,
         integer: bool = True,
@@ -88,7 +88,7 @@ class OnnxTextEmbedder:
         self._one_by_one = self._session.report.running == str(CPU)
         self._threads = 1
         self.set_threads(threads)
-        self._pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="embed")  # starts threads as needed
+        self._workers = GroupWorkers("embed")
         self._closed = threading.Event()
 
     @property
@@ -102,7 +102,7 @@ class OnnxTextEmbedder:
 
     def set_threads(self, threads: int) -> None:
         """How many texts are worked on at once, from the next group on; also while passages are under way."""
-        self._threads = max(1, min(threads, _MOST_THREADS))
+        self._threads = max(1, min(threads, MOST_THREADS))
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text alone: no special tokens, not cut."""
@@ -129,30 +129,21 @@ class OnnxTextEmbedder:
         groups are already under way while the caller holds one; closing the generator lets them go.
         """
         token_ids = self.token_ids([self.passage_prefix + text for text in texts])
-        order = sorted(range(len(texts)), key=lambda index: (-len(token_ids[index]), index))
-        groups = deque(_groups(order, token_ids, _GROUP_TOKENS if self._one_by_one else _DEVICE_RUN_TOKENS))
-        under_way: deque[tuple[list[int], Future[NDArray[np.float32]]]] = deque()
-        try:
-            while groups or under_way:
-                at_once = self._threads if self._one_by_one else 1
-                if at_once == 1 and not under_way:
-                    group = groups.popleft()
-                    yield np.array(group, np.intp), self._embed_group([token_ids[index] for index in group])
-                    continue
-                while groups and len(under_way) < at_once:
-                    group = groups.popleft()
-                    ids = [token_ids[index] for index in group]
-                    under_way.append((group, self._pool.submit(self._embed_group, ids)))
-                group, future = under_way.popleft()
-                yield np.array(group, np.intp), future.result()
-        finally:
-            for _, future in under_way:
-                future.cancel()
+        groups = groups_by_length(
+            [len(ids) for ids in token_ids],
+            most_tokens=_GROUP_TOKENS if self._one_by_one else _DEVICE_RUN_TOKENS,
+        )
+        for group, vectors in self._workers.work(
+            groups,
+            lambda group: self._embed_group([token_ids[index] for index in group]),
+            lambda: self._threads if self._one_by_one else 1,
+        ):
+            yield np.array(group, np.intp), vectors
 
     def close(self) -> None:
         """Let go of the engine. Safe to call twice."""
         self._closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
 
     def _open(self, placement: OnnxPlacement, integer: bool) -> OnnxSession:
         reason = ""
@@ -222,26 +213,16 @@ class OnnxTextEmbedder:
 
     def _vectors(self, session: OnnxSession, group: Sequence[list[int]]) -> NDArray[np.float32]:
         """One run: texts padded to the longest, pooled over their own tokens, each of length 1."""
-        lengths = np.array([len(ids) for ids in group])
-        input_ids = np.zeros((len(group), lengths.max()), np.int64)
-        for row, ids in zip(input_ids, group, strict=True):
-            row[: len(ids)] = ids
-        mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int64)
+        input_ids, mask = padded(group, self._tokenizer.pad_id)
         feeds = {"input_ids": input_ids, "attention_mask": mask, "token_type_ids": np.zeros_like(input_ids)}
         hidden = session.run({name: feeds[name] for name in session.input_names if name in feeds})[0]
-        pooled = hidden[:, 0] if self._pooling == "cls" else np.einsum("ntw,nt->nw", hidden, mask) / lengths[:, None]
+        if hidden.ndim == 2:  # the graph pools by itself
+            pooled = hidden
+        elif self._pooling == "cls":
+            pooled = hidden[:, 0]
+        elif self._pooling == "last":
+            pooled = hidden[np.arange(len(hidden)), mask.sum(axis=1) - 1]
+        else:
+            pooled = np.einsum("ntw,nt->nw", hidden, mask) / mask.sum(axis=1)[:, None]
         unit: NDArray[np.float32] = (pooled / np.linalg.norm(pooled, axis=1, keepdims=True)).astype(np.float32)
         return unit
-
-
-def _groups(order: Sequence[int], token_ids: Sequence[Sequence[int]], most_tokens: int) -> Iterator[list[int]]:
-    """Cut an order (longest first) into groups whose padded size stays under a number of tokens."""
-    group: list[int] = []
-    for index in order:
-        longest = len(token_ids[group[0]]) if group else 0
-        if group and longest * (len(group) + 1) > most_tokens:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group

@@ -134,7 +134,7 @@ def open_model(
     Raises WeightsMissing, and WeightsDamaged for a file that is no ONNX model or that names other files.
     """
     if placement.provider == CPU_PROVIDER:
-        key = f"optimised onnxruntime={onnx_runtime().__version__} provider={CPU_PROVIDER} cpu={cpu_features()}"
+        key = f"optimised exact onnxruntime={onnx_runtime().__version__} provider={CPU_PROVIDER} cpu={cpu_features()}"
         graph = GraphCache(cache_dir).get_or_make(sha256, key, lambda: optimise(read_model(file), file.name))
         return open_session(graph, name=file.name, threads=threads, spinning=spinning, optimised=True)
     graph = read_model(file).SerializeToString()
@@ -207,6 +207,8 @@ def _options(threads: int, spinning: bool, optimised: bool) -> SessionOptions:
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # Without VNNI, products of unsigned and signed bytes overflow at 16 bits: models made for VNNI would go wrong.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
