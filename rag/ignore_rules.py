@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,12 @@ MAX_STARS_IN_A_SEGMENT = 3
 class IgnoreRules:
     """What the ignore files of one folder say, and, through `parent`, those of the folders above it."""
 
-    __slots__ = ("_parent", "_prefix_length", "_spec")
+    __slots__ = ("_any", "_parent", "_prefix_length", "_spec")
 
     def __init__(self, spec: GitIgnoreSpec, folder: str, parent: IgnoreRules | None) -> None:
         self._spec = spec
+        # Most names match nothing, which one expression tells far sooner than the patterns one after the other.
+        self._any = re.compile("|".join(f"(?:{each})" for each in _expressions(spec)))
         self._prefix_length = len(folder.rstrip(os.sep)) + 1
         self._parent = parent
 
@@ -40,12 +42,24 @@ class IgnoreRules:
         """Whether `path` (absolute, below this folder) is left out."""
         rules: IgnoreRules | None = self
         while rules is not None:
-            relative = path[rules._prefix_length :].replace(os.sep, "/")
-            verdict = rules._spec.check_file(f"{relative}/" if is_dir else relative).include
-            if verdict is not None:
-                return verdict
+            relative = path[rules._prefix_length :]
+            if os.sep != "/":
+                relative = relative.replace(os.sep, "/")
+            if is_dir:
+                relative += "/"
+            if rules._any.match(relative):
+                verdict = rules._spec.check_file(relative).include
+                if verdict is not None:
+                    return verdict
             rules = rules._parent
         return False
+
+
+def _expressions(spec: GitIgnoreSpec) -> Iterator[str]:
+    """The regular expressions of the patterns, their groups without names, so that they can stand side by side."""
+    for pattern in spec.patterns:
+        if pattern.include is not None and pattern.regex is not None:
+            yield re.sub(r"\(\?P<\w+>", "(?:", pattern.regex.pattern)
 
 
 def read_ignore_rules(

@@ -8,8 +8,9 @@ Never followed: symbolic links, to files or to folders, inside the folders given
 folder is found by its own name; one outside was not asked for). A root that is itself a link is resolved.
 Never entered: hidden files and folders (they hold caches, keys and settings: `.ssh`, `.gnupg`, `.env`,
 `.git`, `.venv`, browser profiles, `.cache`), the folders in EXCLUDED_FOLDERS, what `.gitignore` and
-`.homebodyignore` say, and the folders passed as `exclude` (homebody's own). A root is always entered,
-whatever its name.
+`.homebodyignore` say, the folders passed as `exclude` (homebody's own), and what is passed as `left_out` (taken
+out by the user). A root is always entered, whatever its name. Files that programs make while they save or
+download something are passed over (`temporary_names`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rag.ignore_rules import IGNORE_FILES, IgnoreRules, read_ignore_rules
+from rag.mounted import is_below
+from rag.temporary_names import is_temporary_name
 
 EXCLUDED_FOLDERS = frozenset(
     {
@@ -75,21 +78,25 @@ def walk(
     *,
     accepts: Callable[[str], bool],
     exclude: Iterable[str | os.PathLike[str]] = (),
+    left_out: frozenset[str] = frozenset(),
+    entered: Callable[[str], object] = lambda _folder: None,
 ) -> Iterator[FoundFile | WalkProblem]:
     """Yield every file at or below the roots, sorted by name in each folder, files before folders.
 
     `accepts` is asked with each file's name (`rag.readers.registry.accepts_name`), but not for a root that is
     a file: who names it wants it read, or wants to hear why not. A file below two roots comes once. Memory
     grows with the depth and with single folders, not with the number of files, unless there are several roots.
+    `left_out` are absolute paths that are passed over below a root, and do not count for a root of that name.
+    `entered` is told every folder right before it is listed.
     """
     root_paths = list(dict.fromkeys(os.path.realpath(root) for root in roots))
-    excluded = {os.path.realpath(each) for each in exclude} | VIRTUAL_FOLDERS
+    view = View(accepts, exclude, left_out, entered)
     if len(root_paths) == 1:  # the usual case pays nothing for the others
-        yield from _walk_root(root_paths[0], excluded, accepts)
+        yield from _walk_root(root_paths[0], view)
         return
     seen: set[str] = set()
     for root in root_paths:
-        for found in _walk_root(root, excluded, accepts):
+        for found in _walk_root(root, view):
             if isinstance(found, FoundFile):
                 if found.path in seen:
                     continue
@@ -97,7 +104,40 @@ def walk(
             yield found
 
 
-def _walk_root(root: str, excluded: set[str], accepts: Callable[[str], bool]) -> Iterator[FoundFile | WalkProblem]:
+class View:
+    """What may be seen below a root, apart from what ignore files say."""
+
+    __slots__ = ("accepts", "entered", "excluded", "left_out")
+
+    def __init__(
+        self,
+        accepts: Callable[[str], bool],
+        exclude: Iterable[str | os.PathLike[str]] = (),
+        left_out: frozenset[str] = frozenset(),
+        entered: Callable[[str], object] = lambda _folder: None,
+    ) -> None:
+        self.accepts = accepts
+        self.excluded = {os.path.realpath(each) for each in exclude} | VIRTUAL_FOLDERS
+        self.left_out = left_out
+        self.entered = entered
+
+    def has_folder(self, name: str, path: str) -> bool:
+        """Whether a folder below a root is entered, as far as its name says."""
+        return (
+            name[0] != "." and name not in EXCLUDED_FOLDERS and path not in self.excluded and path not in self.left_out
+        )
+
+    def has_file(self, name: str, path: str) -> bool:
+        """Whether a file below a root is found, as far as its name says."""
+        return (
+            name[0] != "."
+            and self.accepts(name)
+            and not is_temporary_name(name)
+            and (not self.left_out or path not in self.left_out)
+        )
+
+
+def _walk_root(root: str, view: View) -> Iterator[FoundFile | WalkProblem]:
     try:
         status = Path(root).stat()
     except OSError as error:
@@ -109,19 +149,21 @@ def _walk_root(root: str, excluded: set[str], accepts: Callable[[str], bool]) ->
             incomplete=True,
         )
         return iter((problem,))
-    if any(root == each or root.startswith(each + os.sep) for each in excluded):
+    if any(is_below(root, each) for each in view.excluded):
         return iter((WalkProblem(root, "this folder is never indexed", "name a folder of your own files"),))
     if stat.S_ISREG(status.st_mode):
         return iter((FoundFile(root, status.st_size, status.st_mtime_ns),))
     if stat.S_ISDIR(status.st_mode):
-        return _walk_folders(root, excluded, accepts)
+        return walk_folder(root, None, view)
     return iter((WalkProblem(root, "it is neither a file nor a folder", "name a file or a folder"),))
 
 
-def _walk_folders(root: str, excluded: set[str], accepts: Callable[[str], bool]) -> Iterator[FoundFile | WalkProblem]:
-    pending: list[tuple[str, IgnoreRules | None]] = [(root, None)]
+def walk_folder(folder: str, rules: IgnoreRules | None, view: View) -> Iterator[FoundFile | WalkProblem]:
+    """Every file below a folder, whatever its own name; `rules` are those of the folders above it."""
+    pending: list[tuple[str, IgnoreRules | None]] = [(folder, rules)]
     while pending:
         folder, rules = pending.pop()
+        view.entered(folder)
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=_entry_name)
@@ -136,18 +178,16 @@ def _walk_folders(root: str, excluded: set[str], accepts: Callable[[str], bool])
         folders: list[tuple[str, IgnoreRules | None]] = []
         for entry in entries:
             name = entry.name
-            if name[0] == ".":
-                continue
             try:
                 if entry.is_file(follow_symlinks=False):
-                    if accepts(name) and (rules is None or not rules.ignores(entry.path, is_dir=False)):
+                    path = entry.path
+                    if view.has_file(name, path) and (rules is None or not rules.ignores(path, is_dir=False)):
                         status = entry.stat(follow_symlinks=False)
-                        yield FoundFile(entry.path, status.st_size, status.st_mtime_ns)
+                        yield FoundFile(path, status.st_size, status.st_mtime_ns)
                 elif entry.is_dir(follow_symlinks=False):
-                    if name in EXCLUDED_FOLDERS or entry.path in excluded:
-                        continue
-                    if rules is None or not rules.ignores(entry.path, is_dir=True):
-                        folders.append((entry.path, rules))
+                    path = entry.path
+                    if view.has_folder(name, path) and (rules is None or not rules.ignores(path, is_dir=True)):
+                        folders.append((path, rules))
             except FileNotFoundError:
                 continue  # it went between listing and looking: it is gone, as if it had never been listed
             except OSError as error:

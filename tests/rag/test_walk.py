@@ -210,3 +210,24 @@ def test_a_file_below_two_roots_comes_once(tmp_path: Path) -> None:
     make(tmp_path, "a/b/c.txt", "a/d.txt")
     found = list(walk([tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "d.txt"], accepts=everything))
     assert sorted(os.path.relpath(each.path, tmp_path) for each in found) == ["a/b/c.txt", "a/d.txt"]
+
+
+def test_what_programs_write_while_they_save_is_passed_over(tmp_path: Path) -> None:
+    make(tmp_path, "~$letter.docx", "~WRL0001.docx", "#notes.md#", "notes.md~", "film.pdf.part", "x.pdf.crdownload")
+    make(tmp_path, "~notes.md", "#1.md", "notes.md")
+    assert found_in(tmp_path) == ["#1.md", "notes.md", "~notes.md"]
+
+
+def test_what_was_taken_out_stays_out_below_a_root_and_not_as_a_root(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "b.txt", "sub/c.txt")
+    left_out = frozenset({str(tmp_path / "b.txt"), str(tmp_path / "sub")})
+    assert [each.path for each in walk([tmp_path], accepts=everything, left_out=left_out)] == [str(tmp_path / "a.txt")]
+    (found,) = walk([tmp_path / "sub"], accepts=everything, left_out=left_out)
+    assert found.path == str(tmp_path / "sub" / "c.txt")
+
+
+def test_every_folder_that_is_listed_is_told(tmp_path: Path) -> None:
+    make(tmp_path, "a/b/c.txt", ".git/config", "node_modules/x.txt", "d/e.txt")
+    folders: list[str] = []
+    list(walk([tmp_path], accepts=lambda _: False, entered=folders.append))
+    assert [os.path.relpath(each, tmp_path) for each in folders] == [".", "a", "a/b", "d"]
