@@ -1,0 +1,108 @@
+"""Cut lines by the definitions in them: blocks under the names of what they define. Knows no language.
+
+A definition that would fill a passage is under its own name, one with others inside it is cut between
+those, and small ones that follow each other share a name, so that a passage holds several of them. What
+stands between definitions is under what surrounds it. Every line that is not blank is in one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rag.readers.clean_text import clean_title
+from rag.readers.sections import Syntax, line_blocks
+from rag.records import Block
+
+GATHERED_CHARS = 700
+"""Small definitions are taken together up to this length: about what a passage of 200 tokens holds of code."""
+TINY_CHARS = 150
+"""What is shorter and stands before a definition of its own size goes with that."""
+MAX_NAME_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function, a class, a table of settings: lines with a name."""
+
+    name: str
+    """As a heading says it: `class Chat`, `def send`."""
+    begin: int
+    """Its first line, from 0, with the comment that belongs to it."""
+    end: int
+    """The line after its last."""
+    inner: tuple[Definition, ...] = ()
+    """Those inside it, in their order."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Neighbouring pieces that share a heading."""
+
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    chars: int = 0
+
+
+def outline_blocks(lines: Sequence[str], definitions: Sequence[Definition], syntax: Syntax) -> Iterator[Block]:
+    """Blocks of all lines, the first of which is line 1 of the file."""
+    yield from _blocks(lines, 0, len(lines), (), definitions, syntax)
+
+
+def _blocks(
+    lines: Sequence[str],
+    begin: int,
+    end: int,
+    path: tuple[str, ...],
+    definitions: Sequence[Definition],
+    syntax: Syntax,
+) -> Iterator[Block]:
+    gathered = _Gathered()
+    at = begin
+    for definition in definitions:
+        # Of two on one line the first has it; what would lie outside is cut off.
+        first, last = max(definition.begin, at), min(definition.end, end)
+        if first >= last:
+            continue
+        if between := _chars(lines, at, first):
+            if gathered.chars + between > GATHERED_CHARS:
+                yield from _together(lines, gathered, path, syntax)
+                gathered = _Gathered()
+            gathered.spans.append((at, first))
+            gathered.chars += between
+        own = _chars(lines, first, last)
+        if gathered.chars + own > GATHERED_CHARS and not (own <= GATHERED_CHARS and gathered.chars < TINY_CHARS):
+            if own > GATHERED_CHARS and gathered.spans and gathered.chars < TINY_CHARS:
+                first = gathered.spans[0][0]
+            else:
+                yield from _together(lines, gathered, path, syntax)
+            gathered = _Gathered()
+        if own > GATHERED_CHARS:
+            name = clean_title(definition.name)
+            yield from _blocks(lines, first, last, (*path, name), definition.inner, syntax)
+        elif own:
+            gathered.spans.append((first, last))
+            gathered.names.append(definition.name)
+            gathered.chars += own
+        at = last
+    if _chars(lines, at, end):
+        if gathered.chars and gathered.chars + _chars(lines, at, end) > GATHERED_CHARS:
+            yield from _together(lines, gathered, path, syntax)
+            gathered = _Gathered()
+        gathered.spans.append((at, end))
+    yield from _together(lines, gathered, path, syntax)
+
+
+def _together(lines: Sequence[str], gathered: _Gathered, path: tuple[str, ...], syntax: Syntax) -> Iterator[Block]:
+    """One block for each piece: a passage then holds whole ones."""
+    names = ", ".join(gathered.names)
+    if len(names) > MAX_NAME_CHARS:
+        names = names[: names.rfind(", ", 0, MAX_NAME_CHARS) + 1] + " …"
+    shared = (*path, clean_title(names)) if names else path
+    for begin, end in gathered.spans:
+        yield from line_blocks(lines, begin, end, shared, syntax)
+
+
+def _chars(lines: Sequence[str], begin: int, end: int) -> int:
+    """Characters without indentation and blank lines: 0 where nothing is to be read."""
+    return sum(len(line.strip()) for line in lines[begin:end])
