@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from models.abort_flag import AbortFlag
 from models.engine_thread import compute
-from models.errors import DeviceUnavailable, EngineFailed, NotEnoughMemory, WeightsDamaged
+from models.errors import EngineFailed, NotEnoughMemory
 from models.gguf_header import GgufHeader, read_gguf_header
-from models.llama_devices import device_handle
+from models.llama_model import load_llama_model
 from models.llama_vocab import NO_IDS, TokenIds
 from models.native_log import LLAMA_LOG, LogLine, last_words, llama_library
 
@@ -115,7 +115,13 @@ class LlamaContext:
         self.handle: int = 0
         self._batch: Any = None
         with LLAMA_LOG.capture() as log_lines:
-            self.model = self._load_model(path, on_progress, log_lines)
+            self.model = load_llama_model(
+                path,
+                log_lines,
+                n_gpu_layers=options.n_gpu_layers,
+                device_names=options.device_names,
+                on_progress=on_progress,
+            )
             try:
                 self.handle = self._create_context(path, log_lines)
                 self._memory = self.library.llama_get_memory(self.handle)
@@ -130,52 +136,6 @@ class LlamaContext:
         self._wanted_threads: tuple[int, int] | None = None
 
     # --- loading -------------------------------------------------------------------------------------
-
-    def _load_model(self, path: Path, on_progress: Callable[[float], None] | None, log_lines: list[LogLine]) -> int:
-        library, options = self.library, self.options
-        params = library.llama_model_default_params()
-        params.n_gpu_layers = options.n_gpu_layers
-        if library.llama_supports_mmap():
-            params.load_mode = library.LLAMA_LOAD_MODE_MMAP
-        devices = self._device_array()
-        if devices is not None:
-            params.devices = ctypes.cast(devices, ctypes.c_void_p)
-        raised: list[BaseException] = []
-        if on_progress is not None:
-
-            def tell(share: float, _user_data: object) -> bool:
-                try:
-                    on_progress(share)
-                except BaseException as error:  # must not unwind through native code; raised again below
-                    raised.append(error)
-                    return False
-                return True
-
-            params.progress_callback = library.llama_progress_callback(tell)
-        model = library.llama_model_load_from_file(_file_system_bytes(path), params)
-        if raised:
-            if model:
-                library.llama_model_free(model)
-            raise raised[0]
-        if not model:
-            raise WeightsDamaged(
-                f"llama.cpp cannot load {path.name}: {last_words(log_lines)}",
-                hint="check the file with: homebody models verify; or get it again with: homebody models pull",
-            )
-        return int(model)
-
-    def _device_array(self) -> Any:
-        if not self.options.device_names:
-            return None
-        handles = []
-        for name in self.options.device_names:
-            handle = device_handle(name)
-            if handle is None:
-                raise DeviceUnavailable(
-                    f"llama.cpp has no device {name!r} here", hint="see which there are with: homebody doctor"
-                )
-            handles.append(handle)
-        return (ctypes.c_void_p * (len(handles) + 1))(*handles, None)
 
     def _create_context(self, path: Path, log_lines: list[LogLine]) -> int:
         library, options = self.library, self.options
@@ -414,8 +374,3 @@ class LlamaContext:
             self.library.llama_model_free(self.model)
             self.model = 0
         self._live, self._live_count = NO_IDS, 0
-
-
-def _file_system_bytes(path: Path) -> bytes:
-    # llama.cpp takes UTF-8 on Windows; elsewhere the bytes of the name as they are.
-    return str(path).encode("utf-8") if sys.platform == "win32" else bytes(path)

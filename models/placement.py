@@ -16,7 +16,7 @@ from models.onnx_devices import CPU_PROVIDER, OnnxDevice
 from models.onnx_session import CPU, OnnxPlacement, SessionReport
 from models.profile import DeviceProfile
 
-Task = Literal["chat", "embed"]
+Task = Literal["chat", "embed", "rerank"]
 DeviceWish = Literal["auto", "cpu", "gpu", "npu"]
 ProfileWish = Literal["auto", "quiet", "low-memory"]
 KvType = Literal["f16", "q8_0"]
@@ -46,6 +46,8 @@ class ModelNeeds:
     model_id: str
     needed_bytes: int = 0
     """Weights, KV cache and buffers; 0 where unknown, which counts as fitting."""
+    engine: Literal["onnx", "llama"] = "onnx"
+    """What runs an embedder; chat always runs on llama.cpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def place(
     """Decide for one task. `threads` other than 0 is the user's own number and wins."""
     if task == "chat":
         return _place_chat(hardware, profile, model, device, wish, threads)
-    return _place_embed(hardware, profile, model, device, wish, threads)
+    if model.engine == "llama":
+        return _place_on_llama(hardware, profile, model, device, wish, threads, task)
+    return _place_on_onnx(hardware, profile, model, device, wish, threads, task)
 
 
 def correct(placement: TaskPlacement, report: SessionReport) -> TaskPlacement:
@@ -115,6 +119,34 @@ def correct(placement: TaskPlacement, report: SessionReport) -> TaskPlacement:
         remedy="`homebody doctor` lists what the engines see; --device cpu ends the attempt",
     )
     return replace(placement, device=report.running, onnx=CPU, reason=report.fallback_reason, fallback=fallback)
+
+
+def _place_on_llama(
+    hardware: Hardware,
+    profile: DeviceProfile | None,
+    model: ModelNeeds,
+    device: DeviceWish,
+    wish: ProfileWish,
+    threads: int,
+    task: Task,
+) -> TaskPlacement:
+    """An embedder in GGUF: on the device that chat would take, but with the threads of embedding."""
+    like_chat = _place_chat(hardware, None, model, device, "auto" if wish == "low-memory" else wish, threads)
+    if like_chat.llama_devices:
+        return replace(like_chat, task=task, kv_type="f16")
+    count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
+    fallback = like_chat.fallback
+    if device == "npu":
+        fallback = Fallback("npu", "CPU", "llama.cpp drives no NPU", "Choose an embedder in ONNX: homebody models list")
+    why_cpu = like_chat.reason.partition(";")[0]
+    return TaskPlacement(
+        task=task,
+        device="CPU",
+        reason=f"{why_cpu}; {why_threads}",
+        threads=count,
+        threads_batch=count,
+        fallback=fallback,
+    )
 
 
 def _place_chat(
@@ -232,20 +264,24 @@ def _kv_type(model: ModelNeeds, free_bytes: int, wish: ProfileWish) -> tuple[KvT
     return "f16", ""
 
 
-def _place_embed(
+def _place_on_onnx(
     hardware: Hardware,
     profile: DeviceProfile | None,
     model: ModelNeeds,
     device: DeviceWish,
     wish: ProfileWish,
     threads: int,
+    task: Task,
 ) -> TaskPlacement:
     fallback: Fallback | None = None
-    integer = bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
+    # Only the embedder's graph is rewritten for integers; a reranker computes as it was shipped.
+    integer = task == "embed" and (
+        bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
+    )
     count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
     # Threads and arithmetic belong to the CPU; a device's placement has them too, for when it falls back.
     on_cpu = TaskPlacement(
-        task="embed",
+        task=task,
         device="CPU",
         reason="",
         threads=count,

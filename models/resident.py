@@ -45,6 +45,8 @@ class _Slot:
     engine: Closable | None = None
     needed_bytes: int = 0
     last_used_s: float = 0.0
+    shared: bool = False
+    """Used without holding the lock: only `drop` and `close_all` close it."""
 
 
 class Residents:
@@ -79,6 +81,22 @@ class Residents:
                 with self._table:
                     slot.engine, slot.needed_bytes = engine, needed_bytes
             yield cast(EngineT, slot.engine)
+        finally:
+            self._leave(slot)
+
+    def keep(self, key: str, load: Callable[[], EngineT], needed_bytes: int) -> EngineT:
+        """An engine that several threads may use at once, loaded if need be; it stays until `drop` or `close_all`.
+
+        It counts in the budget, and never makes room for others. Raises as `use`.
+        """
+        slot = self._enter(key)
+        try:
+            if slot.engine is None:
+                self._make_room(key, needed_bytes)
+                engine = load()
+                with self._table:
+                    slot.engine, slot.needed_bytes, slot.shared = engine, needed_bytes, True
+            return cast(EngineT, slot.engine)
         finally:
             self._leave(slot)
 
@@ -125,6 +143,8 @@ class Residents:
         for name, slot in by_last_use:
             if resident_bytes + needed_bytes <= self._budget_bytes:
                 return
+            if slot.shared:
+                continue
             freed_bytes = self._close_if_idle(name, slot)
             resident_bytes -= freed_bytes
         if resident_bytes + needed_bytes > self._budget_bytes:
@@ -141,7 +161,7 @@ class Residents:
         try:
             with self._table:
                 engine, needed_bytes = slot.engine, slot.needed_bytes
-                slot.engine, slot.needed_bytes = None, 0
+                slot.engine, slot.needed_bytes, slot.shared = None, 0, False
             if engine is None:
                 return 0
             LOGGER.info("closing %s (%s)", key, _mb(needed_bytes))
