@@ -18,14 +18,13 @@ from rag.readers import mail_headers
 from rag.readers.contract import MEGABYTE, Member, OpenedFile, Reading, ReadLimits
 from rag.readers.html import html_as_text
 from rag.readers.mail_blocks import Mail, mail_blocks
-from rag.readers.mail_text import unflow
+from rag.readers.mail_text import best_version, unflow
 from rag.readers.mime_parts import MAX_PARTS, Part, find_parts, open_body, text_of
 
 MAX_TEXT_BYTES = 16 * MEGABYTE
 """Of one text part; the rest of a longer one is not read."""
 MAX_TEXT_PARTS = 200
-MIN_SHARED_WORDS = 0.5
-"""A text version with less than this share of the HTML's words does not say the same."""
+APPLE_LENGTH_CHARS = 20
 MAX_DECORATION_BYTES = 30_000
 """A picture that the HTML shows in place, up to this size, is a logo."""
 
@@ -33,7 +32,6 @@ _SHOWN = frozenset({"text/plain", "text/html", "text/enriched", "text/richtext",
 _SIGNATURES = frozenset({"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"})
 _SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _ENRICHED_MARK = re.compile(r"<<|</?[A-Za-z][A-Za-z-]{0,20}>")
-_WORD = re.compile(r"\w{2,}")
 _EXTENSIONS = {
     "message/rfc822": ".eml",
     "message/global": ".eml",
@@ -59,7 +57,12 @@ _PGP_SIGNATURE = re.compile(r"^-----BEGIN PGP SIGNATURE-----\n[^-]*-----END PGP 
 
 def read_eml(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises EmptyFile for a mail of which nothing can be said."""
-    return read_message(file.stream, 0, file.size_bytes, file.name, limits)
+    begin, end = 0, file.size_bytes
+    first = file.stream.readline(APPLE_LENGTH_CHARS)
+    if first.strip().isdigit():  # Apple Mail: the message's length, the message, what the program knows of it
+        begin = len(first)
+        end = min(end, begin + int(first))
+    return read_message(file.stream, begin, end, file.name, limits)
 
 
 def read_message(stream: BinaryIO, begin: int, end: int, name: str, limits: ReadLimits) -> Reading:
@@ -75,7 +78,7 @@ def read_message(stream: BinaryIO, begin: int, end: int, name: str, limits: Read
         iter(blocks),
         mail.subject,
         mail.sender,
-        mail.sent_at_s,
+        mail.sent_at.timestamp() if mail.sent_at is not None else None,
         message.notes,
         _members(stream, message.attached, limits),
     )
@@ -91,10 +94,10 @@ def _mail_of(root: Part, message: _Message) -> Mail:
         to=mail_headers.header_text(headers, "to"),
         cc=mail_headers.header_text(headers, "cc"),
         date_line=mail_headers.header_text(headers, "date")[: mail_headers.MAX_NAME_CHARS],
-        sent_at_s=mail_headers.sent_at_s(headers),
+        sent_at=mail_headers.sent_at(headers),
         text="\n\n".join(text for text in message.texts if text.strip()),
         remarks=list(dict.fromkeys(message.remarks)),
-        attachments=[each for part in message.attached if (each := mail_headers.file_name(part.headers))],
+        attachments=[each for part in message.attached if (each := _file_name(part)) and not _is_decoration(part)],
     )
 
 
@@ -145,7 +148,8 @@ class _Message:
             self.remarks.extend(version.remarks)
             self.notes.extend(version.notes)
         if versions:
-            self.texts.append(_best_version(versions))
+            plain = next((text for kind, text in versions.items() if kind != "text/html"), "")
+            self.texts.append(best_version(plain, versions.get("text/html", "")))
 
     def _take_text(self, part: Part) -> None:
         self._text_parts += 1
@@ -195,26 +199,18 @@ def _is_shown(part: Part) -> bool:
     return disposition != "attachment" and not (part.kind != "text/html" and mail_headers.file_name(part.headers))
 
 
-def _best_version(versions: dict[str, str]) -> str:
-    html = versions.get("text/html", "")
-    plain = next((text for kind, text in versions.items() if kind != "text/html"), "")
-    if not plain or not html:
-        return plain or html
-    wanted = {word.lower() for word in _WORD.findall(html)}
-    given = {word.lower() for word in _WORD.findall(plain)}
-    return plain if len(wanted & given) >= MIN_SHARED_WORDS * len(wanted) else html
-
-
 def _members(stream: BinaryIO, parts: list[Part], limits: ReadLimits) -> Iterator[Member]:
     for ordinal, part in enumerate(parts[:MAX_PARTS], start=1):
         if _is_decoration(part):
             continue
-        at_s = mail_headers.date_s(mail_headers.parameter(part.headers, "content-disposition", "modification-date"))
+        changed_at = mail_headers.date_of(
+            mail_headers.parameter(part.headers, "content-disposition", "modification-date")
+        )
         yield Member(
             _member_name(stream, part, ordinal),
             partial(open_body, stream, part, limits.max_file_bytes),
             part.size_bytes,
-            int(at_s * 1e9) if at_s is not None else 0,
+            int(changed_at.timestamp() * 1e9) if changed_at is not None else 0,
         )
 
 
@@ -227,10 +223,15 @@ def _is_decoration(part: Part) -> bool:
     )
 
 
+def _file_name(part: Part) -> str:
+    """As the part says, without folders."""
+    return mail_headers.file_name(part.headers).replace("\\", "/").rpartition("/")[2].strip()
+
+
 def _member_name(stream: BinaryIO, part: Part, ordinal: int) -> str:
     """As the part says, in one piece; of an attached mail its subject. Cleaned by who takes it."""
     extension = _EXTENSIONS.get(part.kind, "")
-    name = mail_headers.file_name(part.headers).replace("\\", "/").rpartition("/")[2].strip()
+    name = _file_name(part)
     if not name and part.kind in ("message/rfc822", "message/global"):
         name = mail_headers.header_text(find_parts(stream, part.begin, part.end).headers, "subject")
         name = name.replace("/", "-").replace("\\", "-")[:100].strip()

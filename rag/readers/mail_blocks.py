@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.mail_text import split_quotes
@@ -31,7 +31,8 @@ class Mail:
     to: str = ""
     cc: str = ""
     date_line: str = ""
-    sent_at_s: float | None = None
+    sent_at: datetime | None = None
+    """With a zone, the sender's where it is known."""
     text: str = ""
     remarks: list[str] = field(default_factory=list)
     """What is shown below the headers: that it is signed, or encrypted."""
@@ -69,7 +70,7 @@ def mail_blocks(mail: Mail) -> Iterator[Block]:
 
 
 def _byline(mail: Mail) -> str:
-    day = datetime.fromtimestamp(mail.sent_at_s, UTC).date().isoformat() if mail.sent_at_s is not None else ""
+    day = mail.sent_at.date().isoformat() if mail.sent_at is not None else ""
     return ", ".join(part for part in (clean_title(mail.sender), day) if part)
 
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 import email.header
 import email.utils
 import re
+from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.message import Message
 from email.parser import HeaderParser
 from typing import NamedTuple
 
 from rag.readers.clean_text import clean_text, clean_title
+from rag.readers.document_dates import unix_time
 from rag.readers.encoding import declared_codec
 
 MAX_VALUE_CHARS = 8000
 """Of one header; some 200 addresses. Decoding takes time that grows with its square."""
 MAX_NAME_CHARS = 1000
-LATEST_S = 4102444800.0
-"""The year 2100: a later date is a mistake."""
 
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:|[ \t]|>?From ")
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
@@ -109,22 +109,24 @@ def sender_of(headers: Message) -> Sender:
     return Sender(name or address or clean_title(decoded_value(raw)), address)
 
 
-def sent_at_s(headers: Message) -> float | None:
-    """When it was sent, Unix time: the Date header, or else when the last server took it."""
+def sent_at(headers: Message) -> datetime | None:
+    """When it was sent, in the sender's zone: the Date header, or else when the last server took it."""
     received = _raw_value(headers, "received").rpartition(";")[2]
     for raw in (_raw_value(headers, "date"), received):
-        if (at_s := date_s(raw)) is not None:
-            return at_s
+        if (moment := date_of(raw)) is not None:
+            return moment
     return None
 
 
-def date_s(raw: str) -> float | None:
-    """A date as mails write it, as Unix time; None for what is none or cannot be."""
+def date_of(raw: str) -> datetime | None:
+    """A date as mails write it; None for what is none or cannot be."""
     try:
-        at_s = email.utils.parsedate_to_datetime(raw[:MAX_NAME_CHARS]).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        moment = email.utils.parsedate_to_datetime(raw[:MAX_NAME_CHARS])
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return at_s if 0 < at_s < LATEST_S else None
+    if moment.tzinfo is None:  # "-0000": in an unknown zone
+        moment = moment.replace(tzinfo=UTC)
+    return moment if unix_time(moment) is not None else None
 
 
 def content_type(headers: Message) -> str:

@@ -22,12 +22,15 @@ MAX_INLINE_QUOTE_CHARS = 600
 MAX_SIGNATURE_CHARS = 400
 """A longer one is a disclaimer, the same in every mail."""
 MAX_ATTRIBUTION_LINES = 3
+MIN_SHARED_WORDS = 0.5
+"""A text version with less than this share of the HTML's words does not say the same."""
 MAX_ATTRIBUTION_CHARS = 300
 
 _FROM_IN_LANGUAGES = "from von de da van från fra lähettäjä od от 发件人 差出人 kimden από"
 FROM_WORDS = frozenset(_FROM_IN_LANGUAGES.split())
 COLONS = (":", "\uff1a")
 """The second is the wide one of Chinese and Japanese."""
+_WORD = re.compile(r"\w{2,}")
 _MARKS = re.compile(r"(?:> ?)+")
 _ESCAPED_FROM = re.compile(r"^>(>*From )", re.MULTILINE)
 _FIELD = re.compile(r"\s{0,8}\*?([^\s:*][^:*\n]{0,24}?)\*?\s?[:\uff1a]\*?\s?(.*)")
@@ -58,6 +61,15 @@ def unflow(text: str, *, delete_space: bool) -> str:
             lines[-1] = lines[-1][:-1]
         open_depth = depth if flows else None
     return "\n".join(lines)
+
+
+def best_version(plain: str, from_html: str) -> str:
+    """Of a mail's text and what its HTML says: the text, unless it leaves most of that out."""
+    if not plain.strip() or not from_html.strip():
+        return from_html if from_html.strip() else plain
+    wanted = {word.lower() for word in _WORD.findall(from_html)}
+    given = {word.lower() for word in _WORD.findall(plain)}
+    return plain if len(wanted & given) >= MIN_SHARED_WORDS * len(wanted) else from_html
 
 
 def split_quotes(text: str) -> list[MailPassage]:

@@ -1,0 +1,3 @@
+"""What homebody uses of striprtf."""
+
+def rtf_to_text(text: str, encoding: str = ..., errors: str = ...) -> str: ...
