@@ -1,7 +1,8 @@
 """What a pipeline tells its caller while it works. Plain frozen values; the app turns them into words.
 
 Answering yields Retrieved, PromptBuilt, then PromptProgress and TextDelta, and ends with AnswerDone.
-Indexing yields IndexProgress and FileFailed and ends with IndexDone.
+Indexing yields IndexProgress and FileFailed and ends with IndexDone. Following yields the same, an IndexDone
+after each look, FileChanged for single changes and Following when what is followed changes.
 """
 
 from __future__ import annotations
@@ -93,6 +94,13 @@ class IndexReport:
     """Chunks added in this run."""
     seconds: float
     stopped: bool = False
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """How many files there are that no reader takes, by kind (`.iso`), most first. No failures."""
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Nothing in it is worth telling, after a look that nobody asked for."""
+        return not (self.indexed or self.removed or self.chunks or self.failed or self.stopped)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -110,7 +118,37 @@ class IndexDone:
     report: IndexReport
 
 
-IndexEvent = Notice | IndexProgress | FileFailed | IndexDone
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    """A change was followed: what is now in the library of one file."""
+
+    path: str
+    change: Literal["read", "moved", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The library's folders are followed from now on; told again whenever one of these changes."""
+
+    roots: int
+    """Followed by the system's notices."""
+    polled: tuple[str, ...] = ()
+    """Looked through every `poll_s` instead."""
+    poll_s: float = 0.0
+    away: tuple[str, ...] = ()
+    """Not connected: their files stay in the library and are found."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "event": "following",
+            "roots": self.roots,
+            "polled": list(self.polled),
+            "poll_s": self.poll_s,
+            "not_connected": list(self.away),
+        }
+
+
+IndexEvent = Notice | IndexProgress | FileFailed | FileChanged | Following | IndexDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +178,9 @@ __all__ = [
     "AnswerDone",
     "AnswerEvent",
     "EngineLoading",
+    "FileChanged",
     "FileFailed",
+    "Following",
     "IndexDone",
     "IndexEvent",
     "IndexProgress",

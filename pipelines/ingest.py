@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import ModelError
-from pipelines.events import FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
+from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
 from pipelines.ingest_plan import Plan, Walk, make_plan
 from pipelines.ingest_reading import FileGone, FileRead, FileReader, ReadingThread, SplitDocument
@@ -143,10 +143,12 @@ class Ingest:
         yield from make_plan(self._documents, walk, paths, self._reading_identity, plan, only_below=True, unsure=unsure)
         run.failed = list(plan.problems)
         self._begin(run, plan)
+        yield from (FileChanged(path_text(new), "moved") for _, new in plan.moved)
         if plan.to_read:
-            yield from self._read_and_embed(run, plan)
+            yield from _told_as_changes(self._read_and_embed(run, plan))
         if not stop.is_set():
             run.removed += self._documents.remove(plan.gone)
+            yield from (FileChanged(path_text(path), "removed") for path in plan.gone)
         yield IndexDone(run.report())
 
     def _begin(self, run: _Run, plan: Plan) -> None:
@@ -161,6 +163,8 @@ class Ingest:
         self, run: _Run, plan: Plan, roots: Iterable[str | os.PathLike[str]], *, named: bool
     ) -> Iterator[IndexEvent]:
         resolved = list(dict.fromkeys(os.path.realpath(root) for root in roots))
+        if not resolved:
+            return
         away = {root: why for root in resolved if (why := self._roots.why_away(root, named=named))}
         for root, why in away.items():
             problem = FileFailed(path_text(root), why, "connect it; until then its files stay in the library")
@@ -253,3 +257,18 @@ class Ingest:
                 self._foreground.wait_until_free(run.stop)
         except ChromaFailed as error:
             yield Notice(str(error), error.hint)
+
+
+def _told_as_changes(events: Iterable[IndexEvent]) -> Iterator[IndexEvent]:
+    """With a FileChanged for every file that was read, in place of the progress."""
+    failed = ""
+    for event in events:
+        match event:
+            case IndexProgress(phase="reading", path=path):
+                if path != failed:
+                    yield FileChanged(path, "read")
+            case FileFailed(path=path):
+                failed = path
+                yield event
+            case _:
+                yield event
