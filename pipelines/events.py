@@ -7,6 +7,7 @@ after each look, FileChanged for single changes and Following when what is follo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -108,6 +109,7 @@ class IndexReport:
             "unchanged": self.unchanged,
             "removed": self.removed,
             "failed": [{"path": each.path, "reason": each.reason} for each in self.failed],
+            "unsupported": sum(self.unsupported.values()),
             "chunks": self.chunks,
             "seconds": round(self.seconds, 3),
         }

@@ -42,7 +42,7 @@ from rag.passages import Passages
 from rag.pdf_pages import PdfPages
 from rag.ports import TextEmbedder
 from rag.readers.contract import MEGABYTE, ReadLimits
-from rag.readers.registry import accepts_name, reading_identity
+from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
 from rag.records import ChunkDraft, DocumentRow, Hit, Kind, ReadDocument
 from rag.search import Search
@@ -132,6 +132,7 @@ class HomeOnThisMachine:
             max_pages=library.max_pages,
             timeout_s=library.read_timeout_s,
             memory_bytes=library.reader_memory_mb * MEGABYTE,
+            total_timeout_s=30 * library.read_timeout_s,
         )
 
     @cached_property
@@ -146,10 +147,12 @@ class HomeOnThisMachine:
     def _ingest(self) -> Ingest:
         return Ingest(
             db=self._db,
-            walk=partial(walk, accepts=accepts_name, exclude=[self.paths.root]),
+            walk=partial(walk, exclude=[self.paths.root]),
             reader=self._reader,
             reading_identity=reading_identity(self._read_limits),
-            split=self._split,
+            readers=READER_VERSIONS,
+            refuse_name=refuse_name,
+            split=lambda blocks: self._chunker.split_blocks(blocks),
             load_embedder=self._engines.embedder,
             chroma=self._chroma,
             foreground=self._foreground,

@@ -12,20 +12,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import ModelError
 from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
-from pipelines.ingest_plan import Plan, Walk, make_plan
-from pipelines.ingest_reading import FileGone, FileRead, FileReader, ReadingThread, SplitDocument
+from pipelines.ingest_plan import Plan, RefuseName, Walk, make_plan, standing_for, unsupported_kind
+from pipelines.ingest_reading import FileGone, ReadingThread
+from pipelines.ingest_storing import (
+    FileGrows,
+    FileNotRead,
+    FileRead,
+    FileReader,
+    MembersGone,
+    SplitBlocks,
+    unsupported_label,
+)
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
 from rag.embedding_queue import EmbeddingQueue, PassageBatch
 from rag.errors import ChromaFailed
 from rag.identity import adopt_embedder, claim_identity
 from rag.library_db import LibraryDb
+from rag.members import Members
 from rag.path_text import path_text
 from rag.ports import TextEmbedder
 from rag.roots import Roots
@@ -43,6 +53,7 @@ class _Run:
     unchanged: int = 0
     removed: int = 0
     failed: list[FileFailed] = field(default_factory=list)
+    unsupported: Mapping[str, int] = field(default_factory=dict)
     chunks: int = 0
     files_done: int = 0
     files_total: int = 0
@@ -58,6 +69,7 @@ class _Run:
             unchanged=self.unchanged,
             removed=self.removed,
             failed=tuple(self.failed),
+            unsupported=self.unsupported,
             chunks=self.chunks,
             seconds=time.monotonic() - self.started_s,
             stopped=self.stop.is_set(),
@@ -73,13 +85,17 @@ class Ingest:
         db: LibraryDb,
         walk: Walk,
         reader: FileReader,
-        split: SplitDocument,
+        split: SplitBlocks,
         load_embedder: Callable[[], TextEmbedder],
         chroma: ChromaStore | None,
         foreground: Foreground,
         reading_identity: str = "",
+        readers: frozenset[str] = frozenset(),
+        refuse_name: RefuseName = lambda _name: None,
     ) -> None:
         """`reading_identity` changes when a file that failed is worth another try: the reader's limits, versions.
+        `readers` are the names and versions there are: what others have read is read again. Files whose names
+        `refuse_name` refuses are listed as not supported, without being opened.
         `load_embedder` is called once a run, and only when there is something to embed; it raises ModelError
         (WeightsMissing, …) when there is no embedder: the run then stores words only and says so.
         """
@@ -90,8 +106,10 @@ class Ingest:
         self._load_embedder = load_embedder
         self._chroma = chroma
         self._foreground = foreground
-        self._reading_identity = reading_identity
+        self._standing = standing_for(reading_identity, readers)
+        self._refuse_name = refuse_name
         self._documents = Documents(db)
+        self._members = Members(db, self._documents)
         self._roots = Roots(db)
         self._queue = EmbeddingQueue(db)
 
@@ -116,6 +134,7 @@ class Ingest:
             run.embedder = self._load_embedder()
             adopt_embedder(self._db, run.embedder)
         plan = Plan()
+        self._documents.clear_what_a_crash_left()
         yield from self._plan(run, plan, roots, named=named)
         if not stop.is_set():
             self._roots.add(plan.roots)
@@ -129,6 +148,7 @@ class Ingest:
             # Only now, so that a file that was moved finds its passages at its old place.
             run.removed += self._documents.remove(plan.gone)
             yield from self._tell_chroma(run)
+        run.unsupported = self._documents.count_unsupported(plan.roots)
         yield IndexDone(run.report())
 
     def check(
@@ -140,7 +160,17 @@ class Ingest:
         `unsure` is kept when it is not found. Raises as `run`.
         """
         run, plan = _Run(stop), Plan()
-        yield from make_plan(self._documents, walk, paths, self._reading_identity, plan, only_below=True, unsure=unsure)
+        yield from make_plan(
+            self._documents,
+            self._members,
+            walk,
+            paths,
+            self._standing,
+            plan,
+            refuse_name=self._refuse_name,
+            only_below=True,
+            unsure=unsure,
+        )
         run.failed = list(plan.problems)
         self._begin(run, plan)
         yield from (FileChanged(path_text(new), "moved") for _, new in plan.moved)
@@ -158,6 +188,8 @@ class Ingest:
             run.indexed += len(plan.moved)
         if plan.to_read:
             self._documents.begin(plan.to_read)
+        refused = ((file, error, unsupported_label(file.path, error)) for file, error in plan.unsupported)
+        self._documents.record_failures(refused, unsupported_kind(self._standing))
 
     def _plan(
         self, run: _Run, plan: Plan, roots: Iterable[str | os.PathLike[str]], *, named: bool
@@ -173,7 +205,16 @@ class Ingest:
         here = [root for root in resolved if root not in away]
         yield IndexProgress("walking", 0, 0)
         unsure = (*away, *self._roots.away_below(here))
-        for event in make_plan(self._documents, self._walk, here, self._reading_identity, plan, unsure=unsure):
+        for event in make_plan(
+            self._documents,
+            self._members,
+            self._walk,
+            here,
+            self._standing,
+            plan,
+            refuse_name=self._refuse_name,
+            unsure=unsure,
+        ):
             yield event
             if run.stop.is_set():
                 break
@@ -193,7 +234,7 @@ class Ingest:
         """Embed what is complete while reading goes on, and the rest when it is over."""
         run.files_total, run.reading_since_s = len(plan.to_read), time.monotonic()
         with ReadingThread(
-            self._documents, self._reader, self._reading_identity, self._split, self._foreground
+            self._documents, self._members, self._reader, self._standing, self._split, self._foreground
         ) as reading:
             reading.start(plan.to_read)
             while not run.stop.is_set():
@@ -209,22 +250,35 @@ class Ingest:
 
     def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
         for event in reading.events(wait_s=wait_s):
-            if isinstance(event, Notice):
-                yield event
-                continue
-            run.files_done += 1
-            if isinstance(event, FileGone):
-                continue
-            if isinstance(event, FileRead):
-                run.indexed += event.recorded.changed
-                run.unchanged += not event.recorded.changed
-                run.chunks += event.recorded.chunks_added
-                run.to_embed += event.recorded.chunks_added
-            else:
-                run.failed.append(event)
-                yield event
+            path, chunks = "", run.chunks
+            match event:
+                case Notice():
+                    yield event
+                    continue
+                case MembersGone():
+                    run.removed += event.count
+                    continue
+                case FileGone():
+                    run.files_done += 1
+                    continue
+                case FileGrows():
+                    path, chunks = event.path, run.chunks + event.chunks
+                case FileRead():
+                    path = event.path
+                    run.files_done += not event.is_inside
+                    run.indexed += event.recorded.changed
+                    run.unchanged += not event.recorded.changed
+                    run.chunks += event.recorded.chunks_added
+                    run.to_embed += event.recorded.chunks_added
+                    chunks = run.chunks
+                case FileNotRead():
+                    path = event.failed.path
+                    run.files_done += not event.is_inside
+                    if not event.is_unsupported:
+                        run.failed.append(event.failed)
+                        yield event.failed
             rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
-            yield IndexProgress("reading", run.files_done, run.files_total, event.path, run.chunks, rate)
+            yield IndexProgress("reading", run.files_done, run.files_total, path, chunks, rate)
 
     def _embed(self, run: _Run, batch: PassageBatch, reading: ReadingThread) -> Iterator[IndexEvent]:
         """Embed a batch, store its vectors as they come, and pass on what was read meanwhile."""
@@ -261,14 +315,15 @@ class Ingest:
 
 def _told_as_changes(events: Iterable[IndexEvent]) -> Iterator[IndexEvent]:
     """With a FileChanged for every file that was read, in place of the progress."""
-    failed = ""
+    told = ""
     for event in events:
         match event:
             case IndexProgress(phase="reading", path=path):
-                if path != failed:
+                if path != told:
                     yield FileChanged(path, "read")
+                told = path
             case FileFailed(path=path):
-                failed = path
+                told = path
                 yield event
             case _:
                 yield event

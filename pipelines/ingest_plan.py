@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from pipelines.events import FileFailed, IndexProgress
 from rag.documents import Documents, UnreadFile
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge, UnsupportedFile
+from rag.members import Members, Standing
 from rag.path_text import path_text
 from rag.walk import FoundFile, WalkProblem
 
@@ -41,33 +42,48 @@ class Plan:
     """Files of the library that were not found where everything was listed."""
     moved: list[tuple[str, str]] = field(default_factory=list)
     """Files that have another path now and are otherwise the same, (old, new): in neither of the lists above."""
+    unsupported: list[tuple[FoundFile, ReadError]] = field(default_factory=list)
+    """New files whose names say that no reader takes them."""
     roots: list[str] = field(default_factory=list)
     """The roots that are there, resolved."""
 
 
-def failure_kind(error: ReadError, reading_identity: str) -> str:
+RefuseName = Callable[[str], None]
+"""Raises UnsupportedFile for a name that says that no reader takes the file."""
+
+
+def standing_for(reading_identity: str, readers: frozenset[str]) -> Standing:
+    """What counts of earlier readings, for readers and limits as they are."""
+    return Standing(readers, hashlib.sha256(reading_identity.encode()).hexdigest()[:16])
+
+
+def failure_kind(error: ReadError, standing: Standing, *, is_inside: bool = False) -> str:
     """How a failure is noted, so that `make_plan` can tell whether to try again."""
-    if not isinstance(error, IN_THE_FILE):
+    if not is_inside and not isinstance(error, IN_THE_FILE):
         return ""  # the disk, the rights, the moment: the next run tries again
-    return hashlib.sha256(f"{type(error).__name__}\n{reading_identity}".encode()).hexdigest()[:16] + (
-        f" {type(error).__name__}"
-    )
+    return f"{standing.failure} {type(error).__name__}"
 
 
-def _worth_another_try(before: UnreadFile, found: FoundFile, reading_identity: str) -> bool:
+def unsupported_kind(standing: Standing) -> str:
+    """How files that no reader takes are noted."""
+    return f"{standing.failure} {UnsupportedFile.__name__}"
+
+
+def _worth_another_try(before: UnreadFile, found: FoundFile, standing: Standing) -> bool:
     if not before.failed or (before.size_bytes, before.mtime_ns) != (found.size_bytes, found.mtime_ns):
         return True
-    digest, _, name = before.failure.partition(" ")
-    return not name or digest != hashlib.sha256(f"{name}\n{reading_identity}".encode()).hexdigest()[:16]
+    return not before.failure.startswith(standing.failure)
 
 
 def make_plan(
     documents: Documents,
+    members: Members,
     walk: Walk,
     roots: Sequence[str],
-    reading_identity: str,
+    standing: Standing,
     plan: Plan,
     *,
+    refuse_name: RefuseName,
     only_below: bool = False,
     unsure: Sequence[str] = (),
 ) -> Iterator[IndexProgress | FileFailed]:
@@ -77,9 +93,17 @@ def make_plan(
     large library. What is at or below `unsure` is not taken for gone when it is not found. A generator that is
     closed early leaves a plan without `gone`.
     """
-    not_seen = documents.read_files(roots if only_below else None)
-    unread = documents.unread_files(roots if only_below else None)
+    below = roots if only_below else None
+    not_seen = documents.read_files(below)
+    unsupported = documents.unsupported_files(unsupported_kind(standing), below)
+    unread = documents.unread_files(below, but_unsupported=unsupported_kind(standing))
+    if to_read_again := members.to_read_again(standing):
+        again = {file for file in not_seen if file[0] in to_read_again}
+        not_seen -= again
+        unread.update((path, UnreadFile(size, mtime, False, "", "", "")) for path, size, mtime in again)
+    known = frozenset(not_seen) if (inside := members.counts(below)) else frozenset()
     files_read = len(not_seen)
+    named = frozenset(roots)
     changed: set[str] = set()
     incomplete: list[str] = []
     troubled: set[str] = set()
@@ -92,6 +116,9 @@ def make_plan(
             continue
         except KeyError:
             pass
+        if found in unsupported and found.path not in named:
+            unsupported.remove(found)
+            continue
         if isinstance(found, WalkProblem):
             problem = FileFailed(path_text(found.path), found.reason, found.hint)
             plan.problems.append(problem)
@@ -101,25 +128,57 @@ def make_plan(
             yield problem
             continue
         before = unread.pop(found.path, None)
-        if before is None or _worth_another_try(before, found, reading_identity):
-            plan.to_read.append(found)
+        if before is None or _worth_another_try(before, found, standing):
+            refusal = None if found.path in named else _refusal(refuse_name, found)
+            if refusal is None:
+                plan.to_read.append(found)
+            else:
+                plan.unsupported.append((found, refusal))
         else:
             plan.still_failed.append(FileFailed(path_text(found.path), before.reason, before.hint))
         changed.add(found.path)
     plan.unchanged = files_read - len(not_seen)
+    if inside:
+        _count_members(plan, members, known - not_seen, inside, below)
     plan.roots = [root for root in roots if root not in troubled]
-    below = tuple(root.rstrip(os.sep) + os.sep for root in roots)
+    walked_below = tuple(root.rstrip(os.sep) + os.sep for root in roots)
     kept = tuple(path.rstrip(os.sep) + os.sep for path in (*incomplete, *unsure))
 
     def is_gone(path: str) -> bool:
-        return path not in changed and (path + os.sep).startswith(below) and not (path + os.sep).startswith(kept)
+        return path not in changed and (path + os.sep).startswith(walked_below) and not (path + os.sep).startswith(kept)
 
     read_and_gone = [file for file in not_seen if is_gone(file[0])]
     plan.moved = _moves(read_and_gone, plan.to_read)
     came_from, went_to = {old for old, _ in plan.moved}, {new for _, new in plan.moved}
     plan.to_read = [file for file in plan.to_read if file.path not in went_to]
-    gone = {path for path, _, _ in read_and_gone} | {path for path in unread if is_gone(path)}
+    gone = {path for path, _, _ in (*read_and_gone, *filter(lambda file: is_gone(file[0]), unsupported))}
+    gone.update(filter(is_gone, unread))
     plan.gone = sorted(gone - came_from)
+
+
+def _refusal(refuse_name: RefuseName, found: FoundFile) -> UnsupportedFile | None:
+    try:
+        refuse_name(found.path)
+    except UnsupportedFile as refusal:
+        return refusal
+    return None
+
+
+def _count_members(
+    plan: Plan,
+    members: Members,
+    unchanged: Collection[tuple[str, int, int]],
+    inside: Mapping[tuple[str, int, int], int],
+    below: Sequence[str] | None,
+) -> None:
+    """What is inside an unchanged file is unchanged, and what failed there fails."""
+    plan.unchanged += sum(count for file, count in inside.items() if file in unchanged)
+    paths = {path for path, _, _ in unchanged if path}
+    plan.still_failed += [
+        FileFailed(member.path, member.reason, member.hint)
+        for outermost, member in members.failed(below)
+        if outermost in paths
+    ]
 
 
 def _moves(gone: Sequence[tuple[str, int, int]], new: Sequence[FoundFile]) -> list[tuple[str, str]]:
@@ -143,4 +202,4 @@ def _moves(gone: Sequence[tuple[str, int, int]], new: Sequence[FoundFile]) -> li
     return [(path, new_paths[0]) for path, new_paths in moves.items() if len(new_paths) == 1]
 
 
-__all__ = ["Plan", "Walk", "failure_kind", "make_plan"]
+__all__ = ["Plan", "RefuseName", "Walk", "failure_kind", "make_plan", "standing_for", "unsupported_kind"]

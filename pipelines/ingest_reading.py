@@ -1,7 +1,7 @@
 """Read the files of a plan, one after the other, in a thread beside the embedding.
 
-A file is findable by words when `record` returns: that does not wait for any vector. Parsing happens in the
-reader's own process; here files are hashed, cut into passages and stored.
+A file is findable by words as soon as it is stored: that does not wait for any vector. Parsing happens in the
+reader's own process, storing in `ingest_storing.py`; here is decided what is read next, and what is known already.
 """
 
 from __future__ import annotations
@@ -9,38 +9,29 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
 
 from pipelines.events import FileFailed, Notice
 from pipelines.foreground import Foreground
 from pipelines.ingest_plan import failure_kind
-from rag.documents import Documents, Recorded
-from rag.errors import EmptyFile, ReadError
+from pipelines.ingest_storing import (
+    FileGrows,
+    FileNotRead,
+    FileRead,
+    FileReader,
+    MembersGone,
+    SplitBlocks,
+    Storing,
+    unsupported_label,
+)
+from rag.documents import Documents
+from rag.errors import ReadError
+from rag.members import Members, Standing
 from rag.path_text import path_text
-from rag.reading import ReadResult, ReadStopped, fingerprint
-from rag.records import ChunkDraft, ReadDocument
+from rag.reading import ReadStopped, fingerprint
 from rag.walk import FoundFile
-
-SplitDocument = Callable[[ReadDocument], Sequence[ChunkDraft]]
-
-
-class FileReader(Protocol):
-    """Reads one file at a time, in a process of its own: `rag.reading.DocumentReader`."""
-
-    def read(self, path: str, stop: threading.Event) -> ReadResult:
-        """Raises ReadError, and ReadStopped soon after `stop` is set."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FileRead:
-    """A file's words are stored."""
-
-    path: str
-    recorded: Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ class FileGone:
     path: str
 
 
-ReadingEvent = FileRead | FileGone | FileFailed | Notice
+ReadingEvent = FileRead | FileNotRead | FileGrows | FileGone | MembersGone | Notice
 
 
 class ReadingThread:
@@ -59,18 +50,19 @@ class ReadingThread:
     def __init__(
         self,
         documents: Documents,
+        members: Members,
         reader: FileReader,
-        reading_identity: str,
-        split: SplitDocument,
+        standing: Standing,
+        split: SplitBlocks,
         foreground: Foreground,
     ) -> None:
         self._documents = documents
-        self._reader = reader
-        self._reading_identity = reading_identity
-        self._split = split
+        self._members = members
+        self._standing = standing
         self._foreground = foreground
         self._events: queue.SimpleQueue[ReadingEvent | BaseException | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._storing = Storing(documents, members, reader, split, standing, self._events.put, self._take_turn)
         self._files: Sequence[FoundFile] = ()
         self._thread = threading.Thread(target=self._run, name="reading", daemon=True)
         self.finished = False
@@ -109,43 +101,38 @@ class ReadingThread:
         except Exception as error:  # the thread's outermost frame: its owner raises it
             self._events.put(error)
 
+    def _take_turn(self) -> None:
+        if not self._foreground.wait_until_free(self._stop):
+            raise ReadStopped("stopped between two passages")
+
     def _read(self, file: FoundFile) -> None:
         try:
-            read = self._copy_of_known(file) or self._read_anew(file)
+            if not self._copy_of_known(file):
+                self._storing.store(file, self._stop)
         except ReadError as error:
             if not os.path.lexists(file.path):
                 # It went after it was found: gone, as if it had never been seen.
                 self._documents.remove([file.path])
                 self._events.put(FileGone(path_text(file.path)))
                 return
-            self._documents.record_failure(file, error, failure_kind(error, self._reading_identity))
-            self._events.put(FileFailed(path_text(file.path), str(error), error.hint))
-        else:
-            self._events.put(read)
+            label = unsupported_label(file.path, error)
+            self._documents.record_failure(file, error, failure_kind(error, self._standing), unsupported=label)
+            self._events.put(FileNotRead(FileFailed(path_text(file.path), str(error), error.hint), bool(label)))
 
-    def _copy_of_known(self, file: FoundFile) -> FileRead | None:
+    def _copy_of_known(self, file: FoundFile) -> bool:
         """Join the file to a content that the library has, if its bytes are that content's.
 
         Only looked into where a file of this size was read before: hashing costs a read of the file.
         """
         if not self._documents.has_file_of_size(file.size_bytes):
-            return None
+            return False
         its = fingerprint(file.path)
         hashed = FoundFile(file.path, its.size_bytes, its.mtime_ns)
-        recorded = self._documents.record_copy(hashed, its.sha256)
-        return None if recorded is None else FileRead(path_text(file.path), recorded)
-
-    def _read_anew(self, file: FoundFile) -> FileRead:
-        result = self._reader.read(file.path, self._stop)
-        chunks = self._split(result.document)
-        shown = path_text(file.path)
-        if not chunks:
-            raise EmptyFile(f"{shown} has no text", hint="there is nothing in it to find")
-        read = FoundFile(file.path, result.size_bytes, result.mtime_ns)
-        recorded = self._documents.record(read, result.sha256, result.document, chunks)
-        for note in result.notes:
-            self._events.put(Notice(f"{shown}: {note}"))
-        return FileRead(shown, recorded)
+        joined = self._members.join(hashed, its.sha256, self._standing)
+        if joined is None or not joined.is_settled:
+            return False
+        self._events.put(FileRead(path_text(file.path), joined.recorded))
+        return True
 
     def __enter__(self) -> ReadingThread:
         return self
@@ -158,4 +145,4 @@ class ReadingThread:
             self._thread.join()
 
 
-__all__ = ["FileGone", "FileRead", "FileReader", "ReadingEvent", "ReadingThread", "SplitDocument"]
+__all__ = ["FileGone", "ReadingEvent", "ReadingThread"]

@@ -3,30 +3,36 @@
     found -> read (findable by words) -> embedded        and from anywhere: failed, removed
 
 A content is stored once, by its bytes' hash and its suffix: a moved or copied file reuses passages and vectors.
-A content that no file has any more leaves in the transaction that takes its last file.
+A content that no file has any more leaves in the transaction that takes its last file. A file inside another one
+has a row of its own, see `members.py`; one that is found and has a content already still waits for those inside it.
 
 Knows the tables, not the files: `pipelines.ingest` decides what has changed.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from sqlite3 import Connection
+from typing import TypeVar
 
+from rag.contents import (
+    add_chunks,
+    add_content,
+    begin_content,
+    drop_unused_content,
+    find_content,
+    finish_content,
+    remove_in_part,
+)
 from rag.errors import ReadError
 from rag.library_db import LibraryDb
 from rag.path_text import path_text
-from rag.records import ChunkDraft, ReadDocument
-from rag.spellings import spellings_column
+from rag.records import ChunkDraft, DocumentFacts, ReadDocument
 from rag.walk import FoundFile
-
-EMBED_GROUP_CHUNKS = 256
-"""A group is closed to new contents once it has this many chunks. Larger groups sort better by length, smaller
-ones are searchable by vectors sooner."""
 
 CHANGED_AT_ONCE = 500
 """Files a transaction, where many are removed or moved."""
@@ -71,22 +77,42 @@ class Documents:
         In one read and without a step of Python for each: this is what indexing an unchanged folder costs.
         """
         files: set[tuple[str, int, int]] = set()
-        for condition, parameters in _at_or_below(below):
-            as_shown = f"FROM documents WHERE state = 'read' AND {condition} AND CAST(path_text AS BLOB)"
+        for condition, parameters in at_or_below(below):
+            as_shown = (
+                f"FROM documents WHERE state = 'read' AND container_id IS NULL AND {condition}"
+                " AND CAST(path_text AS BLOB)"
+            )
             files.update(self._db.query(f"SELECT path_text, size_bytes, mtime_ns {as_shown} = path", parameters))
             # Names that are not UTF-8 are shown otherwise than they are.
             odd = self._db.query(f"SELECT path, size_bytes, mtime_ns {as_shown} <> path", parameters)
             files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in odd)
         return files
 
-    def unread_files(self, below: Sequence[str] | None = None) -> dict[str, UnreadFile]:
-        """Files that were only found, or failed, by their path as `FoundFile` has it; `below` as in `read_files`."""
+    def unsupported_files(self, failure: str, below: Sequence[str] | None = None) -> set[tuple[str, int, int]]:
+        """As `read_files`, those that no reader takes and that were recorded with this `failure`."""
+        files: set[tuple[str, int, int]] = set()
+        for condition, parameters in at_or_below(below):
+            rows = self._db.query(
+                "SELECT path, size_bytes, mtime_ns FROM documents"
+                " WHERE state = 'failed' AND unsupported <> '' AND container_id IS NULL AND failure = ?"
+                f" AND {condition}",
+                (failure, *parameters),
+            )
+            files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in rows)
+        return files
+
+    def unread_files(self, below: Sequence[str] | None = None, *, but_unsupported: str = "") -> dict[str, UnreadFile]:
+        """Files that were only found, or failed, by their path as `FoundFile` has it; `below` as in `read_files`.
+
+        Without those that `unsupported_files` gives for the failure `but_unsupported`.
+        """
         unread: dict[str, UnreadFile] = {}
-        for condition, parameters in _at_or_below(below):
+        for condition, parameters in at_or_below(below):
             rows = self._db.query(
                 "SELECT path, size_bytes, mtime_ns, state = 'failed', failure, reason, hint FROM documents"
-                f" WHERE state <> 'read' AND {condition}",
-                parameters,
+                " WHERE state <> 'read' AND container_id IS NULL AND (unsupported = '' OR failure <> ?)"
+                f" AND {condition}",
+                (but_unsupported, *parameters),
             )
             unread.update(
                 (os.fsdecode(path), UnreadFile(size, mtime, bool(failed), *rest))
@@ -94,10 +120,25 @@ class Documents:
             )
         return unread
 
+    def count_unsupported(self, below: Sequence[str] | None = None) -> dict[str, int]:
+        """How many files no reader takes, by what kind they are (`.iso`), most first."""
+        counted: dict[str, int] = {}
+        for condition, parameters in at_or_below(below):
+            rows = self._db.query(
+                "SELECT unsupported, count(*) FROM documents"
+                f" WHERE state = 'failed' AND unsupported <> '' AND {condition} GROUP BY unsupported",
+                parameters,
+            )
+            for label, count in rows:
+                counted[label] = counted.get(label, 0) + count
+        return dict(sorted(counted.items(), key=lambda each: (-each[1], each[0])))
+
     def some_below(self, path: str, limit: int) -> list[str]:
-        """At most `limit` of the files at or below a path, as `FoundFile` has them."""
-        ((condition, parameters),) = _at_or_below([path])
-        rows = self._db.query(f"SELECT path FROM documents WHERE {condition} LIMIT ?", (*parameters, limit))
+        """At most `limit` of the files at or below a path, as `FoundFile` has them; none inside another file."""
+        ((condition, parameters),) = at_or_below([path])
+        rows = self._db.query(
+            f"SELECT path FROM documents WHERE {condition} AND container_id IS NULL LIMIT ?", (*parameters, limit)
+        )
         return [os.fsdecode(row[0]) for row in rows]
 
     def has_file_of_size(self, size_bytes: int) -> bool:
@@ -115,62 +156,156 @@ class Documents:
                 "INSERT OR IGNORE INTO documents (path, path_text, name_text, size_bytes, mtime_ns, state)"
                 " VALUES (?, ?, ?, ?, ?, 'found')",
                 (
-                    (os.fsencode(path), path_text(path), _name_text(path), size_bytes, mtime_ns)
+                    (os.fsencode(path), path_text(path), name_text(path), size_bytes, mtime_ns)
                     for path, size_bytes, mtime_ns in files
                 ),
             )
 
-    def record(self, file: FoundFile, sha256: bytes, document: ReadDocument, chunks: Sequence[ChunkDraft]) -> Recorded:
+    def record(
+        self,
+        file: FoundFile,
+        sha256: bytes,
+        document: DocumentFacts | ReadDocument,
+        chunks: Sequence[ChunkDraft],
+        *,
+        container_id: int | None = None,
+        awaits_members: bool = False,
+    ) -> Recorded:
         """A file was read: store its passages, or join it to the content that has them already.
 
-        What the path held before goes, if no other file has it. Raises StorageFull, LibraryDamaged.
+        What the path held before goes, if no other file has it. `container_id` is of the outermost file that it is
+        inside of; one that `awaits_members` is not done yet. Raises StorageFull, LibraryDamaged.
         """
         with self._db.transaction() as connection:
-            content_id = _find_content(connection, sha256, file.path)
+            content_id = find_content(connection, sha256, file.path, frozenset({document.reader}))
             chunks_added = 0
             if content_id is None:
-                content_id = _add_content(connection, file.path, sha256, document, chunks)
+                content_id = add_content(connection, file.path, sha256, document, chunks)
                 chunks_added = len(chunks)
-            changed = _set_document(connection, file, content_id, "read")
+            state = "found" if awaits_members else "read"
+            changed = set_document(connection, file, content_id, state, container_id=container_id)
             return Recorded(content_id, chunks_added, changed)
 
-    def record_copy(self, file: FoundFile, sha256: bytes) -> Recorded | None:
-        """Join a file to a content that the library has; None when it has none with this hash and suffix."""
+    def begin_content(self, path: str, reader: str, chunks: Sequence[ChunkDraft]) -> int:
+        """The first passages of a file with too many for one transaction; nobody finds them yet. Returns its id."""
         with self._db.transaction() as connection:
-            content_id = _find_content(connection, sha256, file.path)
-            if content_id is None:
-                return None
-            return Recorded(content_id, 0, _set_document(connection, file, content_id, "read"))
+            content_id = begin_content(connection, path, reader)
+            add_chunks(connection, content_id, chunks)
+            return content_id
 
-    def record_failure(self, file: FoundFile, error: ReadError, failure: str) -> None:
+    def add_to_content(self, content_id: int, chunks: Sequence[ChunkDraft]) -> None:
+        """More passages of it."""
+        with self._db.transaction() as connection:
+            add_chunks(connection, content_id, chunks)
+
+    def finish_content(
+        self,
+        file: FoundFile,
+        content_id: int,
+        sha256: bytes,
+        facts: DocumentFacts,
+        chunks_added: int,
+        *,
+        container_id: int | None = None,
+        awaits_members: bool = False,
+    ) -> Recorded:
+        """All passages of a content are there: the file was read, as with `record`."""
+        with self._db.transaction() as connection:
+            finish_content(connection, content_id, file.path, sha256, facts)
+            state = "found" if awaits_members else "read"
+            changed = set_document(connection, file, content_id, state, container_id=container_id)
+        remove_in_part(self._db, coming_in=False)
+        return Recorded(content_id, chunks_added, changed)
+
+    def abandon_content(self, content_id: int) -> None:
+        """Its file cannot be read to the end: what came of it goes."""
+        with self._db.transaction() as connection:
+            connection.execute("UPDATE contents SET complete = -1 WHERE content_id = ? AND complete = 0", (content_id,))
+        remove_in_part(self._db, coming_in=False)
+
+    def clear_what_a_crash_left(self) -> None:
+        """Take away contents that never came whole. Only for the one that is going to index."""
+        remove_in_part(self._db, coming_in=True)
+
+    def record_failure(
+        self,
+        file: FoundFile,
+        error: ReadError,
+        failure: str,
+        *,
+        unsupported: str = "",
+        container_id: int | None = None,
+    ) -> None:
         """A file could not be read: it stays listed with the reason; `failure` comes back in `UnreadFile`.
 
         It is only tried when it is new or has changed, so what the library held of it is no longer what the
-        file says: those passages go.
+        file says: those passages go. `unsupported` says what kind of file it is that no reader takes.
         """
-        with self._db.transaction() as connection:
-            _set_document(connection, file, None, "failed", failure, str(error), error.hint)
+        self.record_failures([(file, error, unsupported)], failure, container_id=container_id)
+
+    def record_failures(
+        self, files: Iterable[tuple[FoundFile, ReadError, str]], failure: str, *, container_id: int | None = None
+    ) -> None:
+        """The same for many."""
+        for some in _in_lots(files):
+            with self._db.transaction() as connection:
+                for file, error, unsupported in some:
+                    set_document(
+                        connection,
+                        file,
+                        None,
+                        "failed",
+                        failure,
+                        str(error),
+                        error.hint,
+                        unsupported=unsupported,
+                        container_id=container_id,
+                    )
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Take files out of the library. Returns how many there were."""
+        """Take files, and the files inside them, out of the library. Returns how many there were."""
         removed = 0
-        to_remove = [os.fsencode(path) for path in paths]
-        for start in range(0, len(to_remove), CHANGED_AT_ONCE):
-            with self._db.transaction() as connection:
-                for path in to_remove[start : start + CHANGED_AT_ONCE]:
-                    row = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
-                    if row is None:
-                        continue
-                    connection.execute("DELETE FROM documents WHERE path = ?", (path,))
-                    _drop_unused_content(connection, row[0])
-                    removed += 1
+        for some in _in_lots(map(os.fsencode, paths)):
+            rows = [
+                row
+                for path in some
+                for row in self._db.query(
+                    "SELECT inner.document_id FROM documents JOIN documents AS inner"
+                    " ON inner.container_id = documents.document_id WHERE documents.path = ?",
+                    (path,),
+                )
+            ]
+            rows += [
+                row
+                for path in some
+                for row in self._db.query("SELECT document_id FROM documents WHERE path = ?", (path,))
+            ]
+            removed += self.remove_rows(row[0] for row in rows)
         return removed
 
     def remove_below(self, path: str) -> int:
         """Take the file or folder out of the library. Returns how many files left."""
-        ((condition, parameters),) = _at_or_below([path])
-        rows = self._db.query(f"SELECT path FROM documents WHERE {condition}", parameters)
-        return self.remove(os.fsdecode(row[0]) for row in rows)
+        ((condition, parameters),) = at_or_below([path])
+        # Files inside others before these, so that a crash leaves what is removed the next time.
+        rows = self._db.query(
+            f"SELECT document_id FROM documents WHERE {condition} ORDER BY container_id IS NULL", parameters
+        )
+        return self.remove_rows(row[0] for row in rows)
+
+    def remove_rows(self, document_ids: Iterable[int]) -> int:
+        """Take these rows out, a few a transaction; those inside others come before these."""
+        removed = 0
+        for some in _in_lots(document_ids):
+            with self._db.transaction() as connection:
+                for document_id in some:
+                    row = connection.execute(
+                        "DELETE FROM documents WHERE document_id = ? RETURNING content_id", (document_id,)
+                    ).fetchone()
+                    if row is not None:
+                        drop_unused_content(connection, row[0])
+                        removed += 1
+        remove_in_part(self._db, coming_in=False)
+        return removed
 
     def move(self, moves: Sequence[tuple[str, str]]) -> None:
         """Files that were read have another path now, (old, new), and their bytes are the same.
@@ -184,104 +319,42 @@ class Documents:
 
 
 def _move_document(connection: Connection, old: str, new: str) -> None:
-    ((condition, parameters),) = _at_or_below([new])
+    ((condition, parameters),) = at_or_below([new])
     replaced = connection.execute(f"SELECT content_id FROM documents WHERE {condition}", parameters).fetchall()
     connection.execute(f"DELETE FROM documents WHERE {condition}", parameters)
     for (content_id,) in replaced:
-        _drop_unused_content(connection, content_id)
-    ((condition, parameters),) = _at_or_below([old])
+        drop_unused_content(connection, content_id)
+    ((condition, parameters),) = at_or_below([old])
     rows = connection.execute(f"SELECT document_id, path FROM documents WHERE {condition}", parameters).fetchall()
     for document_id, path in rows:
         moved = new + os.fsdecode(path)[len(old) :]
         connection.execute(
             "UPDATE documents SET path = ?, path_text = ?, name_text = ? WHERE document_id = ?",
-            (os.fsencode(moved), path_text(moved), _name_text(moved), document_id),
+            (os.fsencode(moved), path_text(moved), name_text(moved), document_id),
         )
 
 
-def _at_or_below(paths: Sequence[str] | None) -> list[tuple[str, tuple[bytes, ...]]]:
-    """SQL conditions, with their parameters, for the documents at or below each of the paths; None: for all."""
+def at_or_below(paths: Sequence[str] | None, table: str = "") -> list[tuple[str, tuple[bytes, ...]]]:
+    """SQL conditions, with their parameters, for the documents at or below each of the paths; None: for all.
+
+    `table` is the name that stands before the column, with its dot.
+    """
     if paths is None:
         return [("TRUE", ())]
+    path = f"{table}path"
     return [
         # The half-open range of bytes in which everything under the path lies.
-        ("(path = ? OR (path >= ? AND path < ?))", (itself, itself + _SEPARATOR, itself + _PAST_SEPARATOR))
+        (f"({path} = ? OR ({path} >= ? AND {path} < ?))", (itself, itself + _SEPARATOR, itself + _PAST_SEPARATOR))
         for itself in map(os.fsencode, paths)
     ]
 
 
-def _name_text(path: str) -> str:
+def name_text(path: str) -> str:
     """`folder/name`: enough to find a file by its name, without the words of every folder above it."""
     return "/".join(PurePath(path_text(path)).parts[-2:])
 
 
-def _suffix(path: str) -> str:
-    return PurePath(path_text(path)).suffix.lower()
-
-
-def _find_content(connection: Connection, sha256: bytes, path: str) -> int | None:
-    row = connection.execute(
-        "SELECT content_id FROM contents WHERE sha256 = ? AND suffix = ?", (sha256, _suffix(path))
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _add_content(
-    connection: Connection, path: str, sha256: bytes, document: ReadDocument, chunks: Sequence[ChunkDraft]
-) -> int:
-    # A title that is only the file's name belongs to the file: its copies have names of their own.
-    name = PurePath(path_text(path))
-    title = "" if document.title in (name.name, name.stem) else document.title
-    cursor = connection.execute(
-        "INSERT INTO contents (sha256, suffix, kind, title, author, written_at_s, reader, embed_group, state)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'words')",
-        (
-            sha256,
-            _suffix(path),
-            document.kind,
-            title,
-            document.author,
-            document.written_at_s,
-            document.reader,
-            _open_group(connection),
-        ),
-    )
-    content_id = cursor.lastrowid
-    assert content_id is not None
-    connection.executemany(
-        "INSERT INTO chunks"
-        " (content_id, ordinal, text, headings, spellings, locator, start_char, end_char, token_count)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                content_id,
-                chunk.ordinal,
-                chunk.text,
-                headings := "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
-                spellings_column(chunk.text, headings),
-                json.dumps(chunk.locator.to_json()),
-                chunk.start_char,
-                chunk.end_char,
-                chunk.token_count,
-            )
-            for chunk in chunks
-        ),
-    )
-    return content_id
-
-
-def _open_group(connection: Connection) -> int:
-    """The embed group that the next content joins: the last one, until it is full or was begun on."""
-    last = int(connection.execute("SELECT coalesce(max(embed_group), 1) FROM contents").fetchone()[0])
-    chunk_count, vector_count = connection.execute(
-        "SELECT count(chunks.chunk_id), count(vectors.chunk_id) FROM contents"
-        " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id) WHERE embed_group = ?",
-        (last,),
-    ).fetchone()
-    return last + 1 if chunk_count >= EMBED_GROUP_CHUNKS or vector_count else last
-
-
-def _set_document(
+def set_document(
     connection: Connection,
     file: FoundFile,
     content_id: int | None,
@@ -289,20 +362,24 @@ def _set_document(
     failure: str = "",
     reason: str = "",
     hint: str = "",
+    *,
+    unsupported: str = "",
+    container_id: int | None = None,
 ) -> bool:
     """Returns whether the path points to another content than before."""
     path = os.fsencode(file.path)
     before = connection.execute("SELECT content_id FROM documents WHERE path = ?", (path,)).fetchone()
     connection.execute(
-        "INSERT INTO documents"
-        " (path, path_text, name_text, size_bytes, mtime_ns, content_id, state, failure, reason, hint)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
+        "INSERT INTO documents (path, path_text, name_text, size_bytes, mtime_ns, content_id, state, failure, reason,"
+        " hint, unsupported, container_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET"
         " size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, content_id = excluded.content_id,"
-        " state = excluded.state, failure = excluded.failure, reason = excluded.reason, hint = excluded.hint",
+        " state = excluded.state, failure = excluded.failure, reason = excluded.reason, hint = excluded.hint,"
+        " unsupported = excluded.unsupported, container_id = excluded.container_id",
         (
             path,
             path_text(file.path),
-            _name_text(file.path),
+            name_text(file.path),
             file.size_bytes,
             file.mtime_ns,
             content_id,
@@ -310,19 +387,22 @@ def _set_document(
             failure,
             reason,
             hint,
+            unsupported,
+            container_id,
         ),
     )
     if before is not None and before[0] == content_id:
         return False
     if before is not None:
-        _drop_unused_content(connection, before[0])
+        drop_unused_content(connection, before[0])
     return True
 
 
-def _drop_unused_content(connection: Connection, content_id: int | None) -> None:
-    """Delete a content that no file has: its passages, words and vectors go with it."""
-    connection.execute(
-        "DELETE FROM contents WHERE content_id = ?"
-        " AND NOT EXISTS (SELECT 1 FROM documents WHERE documents.content_id = contents.content_id)",
-        (content_id,),
-    )
+T = TypeVar("T")
+
+
+def _in_lots(items: Iterable[T]) -> Iterator[list[T]]:
+    """So many as one transaction changes."""
+    rest = iter(items)
+    while some := list(islice(rest, CHANGED_AT_ONCE)):
+        yield some

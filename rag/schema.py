@@ -181,7 +181,13 @@ MIGRATIONS: tuple[str, ...] = (
 
     ALTER TABLE contents ADD COLUMN author TEXT NOT NULL DEFAULT '';
     ALTER TABLE contents ADD COLUMN written_at_s REAL;          -- Unix time; NULL where the document has no date
-    ALTER TABLE contents ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;  -- 0 while its passages are coming in
+    -- 0 while its passages are coming in, -1 while they are going out; only then its hash is a random one.
+    ALTER TABLE contents ADD COLUMN complete INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX contents_in_part ON contents (complete) WHERE complete <> 1;
+    CREATE INDEX contents_by_reader ON contents (reader);
+    -- Of a file that no reader takes: what kind it is, in a word or two, for counting. Its state is 'failed'.
+    ALTER TABLE documents ADD COLUMN unsupported TEXT NOT NULL DEFAULT '';
+    CREATE INDEX documents_failed ON documents (unsupported, container_id) WHERE state = 'failed';
 
     -- What tells a drive that is not connected from a folder that was emptied.
     ALTER TABLE roots ADD COLUMN device INTEGER;

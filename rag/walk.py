@@ -1,8 +1,7 @@
 """Find the files below some folders: every regular file that may be read, once, in a stable order.
 
 Opens no file but the ignore files; one `stat` a file, so that asking again about an unchanged folder costs
-little more than listing it. Knows nothing of the library or of readers: which names are worth reading is
-passed in.
+little more than listing it. Knows nothing of the library or of readers.
 
 Never followed: symbolic links, to files or to folders, inside the folders given (a link's target inside the
 folder is found by its own name; one outside was not asked for). A root that is itself a link is resolved.
@@ -76,16 +75,17 @@ class WalkProblem:
 def walk(
     roots: Iterable[str | os.PathLike[str]],
     *,
-    accepts: Callable[[str], bool],
+    accepts: Callable[[str], bool] = lambda _name: True,
     exclude: Iterable[str | os.PathLike[str]] = (),
     left_out: frozenset[str] = frozenset(),
     entered: Callable[[str], object] = lambda _folder: None,
 ) -> Iterator[FoundFile | WalkProblem]:
     """Yield every file at or below the roots, sorted by name in each folder, files before folders.
 
-    `accepts` is asked with each file's name (`rag.readers.registry.accepts_name`), but not for a root that is
-    a file: who names it wants it read, or wants to hear why not. A file below two roots comes once. Memory
-    grows with the depth and with single folders, not with the number of files, unless there are several roots.
+    `accepts` is asked with each file's name, but not for a root that is a file: who names it wants it read, or
+    wants to hear why not. Which kinds are read is not asked here: the others are listed with a reason. A file
+    below two roots comes once. Memory grows with the depth and with single folders, not with the number of
+    files, unless there are several roots.
     `left_out` are absolute paths that are passed over below a root, and do not count for a root of that name.
     `entered` is told every folder right before it is listed.
     """

@@ -21,8 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,10 @@ from rag.chunking import Chunker
 from rag.embedding_queue import EmbeddingQueue
 from rag.library_db import LibraryDb
 from rag.ports import TextEmbedder
-from rag.readers.registry import accepts_name
+from rag.readers.contract import ReadLimits
+from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
-from rag.records import ChunkDraft, ReadDocument
+from rag.records import Block, ChunkDraft
 from rag.walk import walk
 from scripts.bench_search import RandomVectors, SyntheticText
 
@@ -58,9 +58,9 @@ def make_files(folder: Path, count: int) -> None:
         (here / f"note {number:05}.txt").write_text(texts.text(chance.randint(20, 300)))
 
 
-def whole(document: ReadDocument) -> Sequence[ChunkDraft]:
+def whole(blocks: Iterable[Block]) -> list[ChunkDraft]:
     """One passage a document: splitting is not what the comparison of unchanged files is about."""
-    block = document.blocks[0]
+    block, *_ = blocks
     return [ChunkDraft(0, block.text, (), block.locator, 0, len(block.text), len(block.text.split()))]
 
 
@@ -71,17 +71,20 @@ def no_embedder() -> TextEmbedder:
 def ingest_of(
     db: LibraryDb,
     reader: DocumentReader,
-    split: Callable[[ReadDocument], Sequence[ChunkDraft]],
+    split: Callable[[Iterable[Block]], Iterable[ChunkDraft]],
     load_embedder: Callable[[], TextEmbedder],
 ) -> Ingest:
     return Ingest(
         db=db,
-        walk=partial(walk, accepts=accepts_name),
+        walk=walk,
         reader=reader,
         split=split,
         load_embedder=load_embedder,
         chroma=None,
         foreground=Foreground(),
+        reading_identity=reading_identity(ReadLimits()),
+        readers=READER_VERSIONS,
+        refuse_name=refuse_name,
     )
 
 
@@ -143,7 +146,7 @@ def load_real(weights: Path) -> OnnxTextEmbedder:
 def measure_embedding(folder: Path, weights: Path, passages: int) -> dict[str, Any]:
     make_files(folder / "files", passages)
     embedder = load_real(weights)
-    split = Chunker(embedder.count_tokens, CHUNK_TOKENS).split
+    split = Chunker(embedder.count_tokens, CHUNK_TOKENS).split_blocks
     with LibraryDb(folder / "library.sqlite") as db, DocumentReader() as reader:
         run(ingest_of(db, reader, split, no_embedder), folder / "files")
         queue = EmbeddingQueue(db)

@@ -109,7 +109,7 @@ def index(db: LibraryDb, files: Path, documents: dict[int, tuple[str, str]], emb
             db=db,
             walk=partial(walk, accepts=accepts_name),
             reader=reader,
-            split=Chunker(embedder.count_tokens, CHUNK_TOKENS).split,
+            split=Chunker(embedder.count_tokens, CHUNK_TOKENS).split_blocks,
             load_embedder=lambda: embedder,
             chroma=None,
             foreground=Foreground(),

@@ -10,6 +10,7 @@ from typing import cast
 
 from rag.readers.contract import OpenedFile, Reader, ReadLimits
 from rag.readers.sniff import FORMAT_BY_EXTENSION, Format, accepts_name, find_format
+from rag.readers.unsupported import refuse_name
 
 _READERS: dict[Format, tuple[str, str, str]] = {
     "text": ("text/1", "rag.readers.plain_text", "read_text"),
@@ -27,6 +28,9 @@ SUPPORTED_EXTENSIONS = frozenset(FORMAT_BY_EXTENSION)
 def choose_reader(file: OpenedFile) -> tuple[Reader, str]:
     """The function that reads this file, and its name and version.
 
+READER_VERSIONS = frozenset(version for version, _, _ in _READERS.values())
+"""What an older version made of a file is read again."""
+
     Raises UnsupportedFile, EncryptedFile or DamagedFile, from `find_format`.
     """
     version, module_name, function_name = _READERS[find_format(file)]
@@ -34,9 +38,15 @@ def choose_reader(file: OpenedFile) -> tuple[Reader, str]:
 
 
 def reading_identity(limits: ReadLimits) -> str:
-    """Changes when a file that failed is worth another try: with a reader's version, with a limit."""
-    versions = sorted({version for version, _, _ in _READERS.values()})
-    return f"{' '.join(versions)} {limits}"
+    """Changes when a file that was not read is worth another try: with a reader's version, a kind, a limit."""
+    return f"{' '.join(sorted(READER_VERSIONS))} {' '.join(sorted(SUPPORTED_EXTENSIONS))} {limits}"
 
 
-__all__ = ["SUPPORTED_EXTENSIONS", "accepts_name", "choose_reader", "reading_identity"]
+__all__ = [
+    "READER_VERSIONS",
+    "SUPPORTED_EXTENSIONS",
+    "accepts_name",
+    "choose_reader",
+    "reading_identity",
+    "refuse_name",
+]

@@ -46,7 +46,7 @@ def ingest_of(
         db=db,
         walk=partial(walk, accepts=lambda name: name.endswith(".txt")),
         reader=reader,
-        split=Chunker(embedder.count_tokens, 60).split,
+        split=Chunker(embedder.count_tokens, 60).split_blocks,
         load_embedder=lambda: embedder,
         chroma=chroma,
         foreground=Foreground(),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from rag.chunking import Chunker
 from rag.errors import EmbedderMismatch, StorageFull
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
-from rag.reading import DocumentReader, ReadResult
+from rag.reading import Decide, DocumentReader, Part
 from rag.walk import FoundFile, WalkProblem, walk
 from tests.fakes import CountableEmbedder
 from tests.pipelines.canonical_library import assert_chroma_in_step, dump, never
@@ -30,9 +30,9 @@ class CountingReader:
         self._reader = reader
         self.history: list[str] = []
 
-    def read(self, path: str, stop: threading.Event) -> ReadResult:
+    def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
         self.history.append(Path(path).name)
-        return self._reader.read(path, stop)
+        return self._reader.stream(path, decide, stop)
 
 
 def any_name(_name: str) -> bool:
@@ -100,7 +100,7 @@ class Indexer:
             db=self.db,
             walk=self.walk,
             reader=self.reader,
-            split=Chunker(self.embedder.count_tokens, 60).split,
+            split=Chunker(self.embedder.count_tokens, 60).split_blocks,
             load_embedder=self.load_embedder,
             chroma=self.chroma,
             foreground=self.foreground,
@@ -344,9 +344,9 @@ def test_a_full_disk_ends_the_run_and_leaves_a_whole_library(indexer: Indexer, f
     class OnASmallDisk(CountingReader):
         """Limits the connection of the thread that stores what was read."""
 
-        def read(self, path: str, stop: threading.Event) -> ReadResult:
+        def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
             db.query(f"PRAGMA max_page_count = {limited}")
-            return super().read(path, stop)
+            return super().stream(path, decide, stop)
 
     reader, indexer.reader = indexer.reader, OnASmallDisk(DocumentReader())
     with pytest.raises(StorageFull) as full:
@@ -419,5 +419,6 @@ def test_a_report_says_what_the_command_line_prints(indexer: Indexer, folder: Pa
         "removed": 0,
         "failed": [{"path": str(folder / "empty.txt"), "reason": report.failed[0].reason}],
         "chunks": 3,
+        "unsupported": 0,
         "seconds": 1.235,
     }

@@ -77,12 +77,14 @@ def assert_whole(db: LibraryDb) -> None:
     counted = connection.execute(
         "SELECT (SELECT count(*) FROM contents WHERE content_id NOT IN"
         " (SELECT content_id FROM documents WHERE content_id IS NOT NULL)),"
-        " (SELECT count(*) FROM contents WHERE content_id NOT IN (SELECT content_id FROM chunks)),"
+        " (SELECT count(*) FROM contents WHERE complete <> 1),"
         " (SELECT count(*) FROM vectors WHERE chunk_id NOT IN (SELECT chunk_id FROM chunks)),"
         " (SELECT added - removed FROM vectors_changed) - (SELECT count(*) FROM vectors),"
         " (SELECT count(*) FROM documents WHERE (state = 'read') <> (content_id IS NOT NULL)),"
+        " (SELECT count(*) FROM documents WHERE container_id IN"
+        " (SELECT document_id FROM documents WHERE container_id IS NOT NULL)),"
         " (SELECT count(*) FROM contents WHERE (state = 'words') <> EXISTS"
         " (SELECT 1 FROM chunks LEFT JOIN vectors USING (chunk_id)"
         " WHERE chunks.content_id = contents.content_id AND vectors.chunk_id IS NULL))"
     ).fetchone()
-    assert counted == (0, 0, 0, 0, 0, 0)
+    assert counted == (0, 0, 0, 0, 0, 0, 0)

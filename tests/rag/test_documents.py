@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.documents import EMBED_GROUP_CHUNKS, Documents
+from rag.contents import EMBED_GROUP_CHUNKS
+from rag.documents import Documents
 from rag.embedding_queue import BATCH_PASSAGES, EmbeddingQueue, passage_text
 from rag.errors import DamagedFile
 from rag.library_db import LibraryDb

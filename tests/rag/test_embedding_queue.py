@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.documents import EMBED_GROUP_CHUNKS
+from rag.contents import EMBED_GROUP_CHUNKS
 from rag.embedding_queue import BATCH_PASSAGES, NEXT_VECTORS, EmbeddingQueue, PassageBatch
 from rag.identity import claim_identity
 from rag.library_db import LibraryDb
