@@ -87,8 +87,8 @@ def decoded_page(file: OpenedFile) -> tuple[str, str]:
     return file.stream.read().decode(codec, "replace"), note
 
 
-def page_sections(source: str) -> tuple[PageFacts, list[Block]]:
-    """A page's paragraphs under their heading path, with the line of the source that they begin at."""
+def page_sections(source: str, *, with_lines: bool = True) -> tuple[PageFacts, list[Block]]:
+    """A page's paragraphs under their heading path; `with_lines`: with the line of the source they begin at."""
     page = _parsed(source, frozenset())
     if page.skipping:
         # A <nav> that is never closed would hide the rest of the page: read it again and don't skip that.
@@ -97,7 +97,9 @@ def page_sections(source: str) -> tuple[PageFacts, list[Block]]:
     author = next((meta[name] for name in _AUTHOR_NAMES if name in meta), "")
     dates = (unix_time_of_iso(meta[name]) for name in _DATE_NAMES if name in meta)
     written_at_s = next((date for date in dates if date is not None), None)
-    return PageFacts(clean_title(page.title) or page.first_heading, author, written_at_s), list(page.sections())
+    return PageFacts(clean_title(page.title) or page.first_heading, author, written_at_s), list(
+        page.sections(with_lines)
+    )
 
 
 def html_as_text(source: str) -> str:
@@ -302,7 +304,7 @@ class _Page(HTMLParser):
         self._break()
         self._quote_depth = 0
 
-    def sections(self) -> Iterator[Block]:
+    def sections(self, with_lines: bool) -> Iterator[Block]:
         for paragraph, following in itertools.zip_longest(self._found, self._found[1:]):
             path = paragraph.path
             if not paragraph.parts:
@@ -310,12 +312,12 @@ class _Page(HTMLParser):
                 below = following is not None and following.path[: len(path)] == path
                 repeated = following is not None and not following.parts and following.path == path
                 if not below or repeated:
-                    yield Block(path[-1], Locator(line=paragraph.line), path[:-1])
+                    yield Block(path[-1], Locator(line=paragraph.line if with_lines else None), path[:-1])
                 continue
             line = paragraph.line
             for stretch in cut_stretches([_tidy("".join(paragraph.parts))]):
                 if text := stretch.strip("\n"):
-                    yield Block(text, Locator(line=line), path)
+                    yield Block(text, Locator(line=line if with_lines else None), path)
                 line += stretch.count("\n")
 
     def flat_text(self) -> str:
