@@ -22,14 +22,14 @@ _READERS: dict[Format, tuple[str, str, str]] = {
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""
 
+READER_VERSIONS = frozenset(version for version, _, _ in _READERS.values())
+"""What an older version made of a file is read again."""
+
 SUPPORTED_EXTENSIONS = frozenset(FORMAT_BY_EXTENSION)
 
 
 def choose_reader(file: OpenedFile) -> tuple[Reader, str]:
     """The function that reads this file, and its name and version.
-
-READER_VERSIONS = frozenset(version for version, _, _ in _READERS.values())
-"""What an older version made of a file is read again."""
 
     Raises UnsupportedFile, EncryptedFile or DamagedFile, from `find_format`.
     """
