@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.foreground import Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
-from pipelines.library_embedders import LibraryEmbedders
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
@@ -35,16 +34,13 @@ from pipelines.turn import Turn
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
-from rag.embedder_change import change_under_way
-from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
-from rag.identity import check_identity
+from rag.errors import LibraryError, LibraryLocked
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.pdf_pages import PdfPages
-from rag.ports import Reranker, TextEmbedder
-from rag.query import ParsedQuery, parse_query
+from rag.ports import TextEmbedder
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
@@ -64,17 +60,13 @@ def open_home(
     write: bool = True,
     chat_model: ChatModel | None = None,
     embedder: TextEmbedder | None = None,
-    other_embedders: Sequence[TextEmbedder] = (),
-    reranker: Reranker | None = None,
 ) -> Home:
-    """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
-    is the default, `other_embedders` are installed too.
+    """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests).
 
     With `write` the lock is taken where nobody else holds it; otherwise the Home is read-only and says why.
     A library that does not exist yet is made, also for reading. Raises LibraryError and those below it.
     """
-    embedders = (*([embedder] if embedder is not None else []), *other_embedders)
-    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedders=embedders, reranker=reranker)
+    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedder=embedder)
     return HomeOnThisMachine(paths, settings, engines, write=write)
 
 
@@ -125,20 +117,8 @@ class HomeOnThisMachine:
         return Vectors(self._db, self._chroma, exact_up_to=self._settings.library.exact_search_up_to_chunks)
 
     @cached_property
-    def _keyword_index(self) -> KeywordIndex:
-        return KeywordIndex(self._db)
-
-    @cached_property
-    def _scopes(self) -> Scopes:
-        return Scopes(self._db)
-
-    @cached_property
-    def _embedders(self) -> LibraryEmbedders:
-        return LibraryEmbedders(self._db, self._engines.text)
-
-    @cached_property
     def _chunker(self) -> Chunker:
-        return Chunker(self._embedders.token_counter(), self._settings.library.chunk_tokens)
+        return Chunker(self._engines.token_counter(), self._settings.library.chunk_tokens)
 
     def _split(self, document: ReadDocument) -> Sequence[ChunkDraft]:
         return self._chunker.split(document)
@@ -151,8 +131,8 @@ class HomeOnThisMachine:
             max_text_chars=library.max_file_mb * MEGABYTE,
             max_pages=library.max_pages,
             timeout_s=library.read_timeout_s,
-            total_timeout_s=30 * library.read_timeout_s,
             memory_bytes=library.reader_memory_mb * MEGABYTE,
+            total_timeout_s=30 * library.read_timeout_s,
         )
 
     @cached_property
@@ -173,7 +153,7 @@ class HomeOnThisMachine:
             readers=READER_VERSIONS,
             refuse_name=refuse_name,
             split=lambda blocks: self._chunker.split_blocks(blocks),
-            embedders=self._embedders,
+            load_embedder=self._engines.embedder,
             chroma=self._chroma,
             foreground=self._foreground,
         )
@@ -186,12 +166,12 @@ class HomeOnThisMachine:
             borrow_chat=self._engines.chat,
             conversations=self.conversations,
             split=self._split,
-            embed=self._embed if self._embedders.serving_id() else None,
+            embed=self._embed if self._engines.embedder_id() else None,
             foreground=self._foreground,
             chat_to_load=lambda: "" if self._engines.chat_is_loaded else self._engines.chat_model_id,
             prefill_tokens_per_s=self._engines.prefill_tokens_per_s,
             observe=self._engines.observe,
-            placement=lambda: self._engines.placements(self._embedders.serving_id()),
+            placement=self._engines.placements,
             library_is_empty=lambda: count_library(self._db).documents == 0,
         )
 
@@ -202,30 +182,29 @@ class HomeOnThisMachine:
             yield from self._engines.new_notices()
             yield event
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
         started_s = time.perf_counter()
         with self._foreground.busy():
-            hits, notices = self._find(parse_query(query).and_kinds(kinds or ()), k=k, join=True)
+            hits, notices = self._find(query, k=k, kinds=kinds)
         return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
 
-    def _find(self, query: ParsedQuery, *, k: int, join: bool = False) -> tuple[list[Hit], tuple[Notice, ...]]:
+    def _find(
+        self, query: str, *, k: int, kinds: frozenset[Kind] | None = None
+    ) -> tuple[list[Hit], tuple[Notice, ...]]:
         """By words and by meaning; by words alone, and said, where there is no embedder."""
         embedder: TextEmbedder | None = None
         notices: list[Notice] = []
         if not self._vectors.empty:
             try:
-                embedder = self._embedders.to_search_with()
-                check_identity(self._db, embedder)
-            except (ModelError, EmbedderMismatch) as error:
-                embedder = None
+                embedder = self._engines.embedder()
+            except ModelError as error:
                 notices.append(Notice(f"{error}: found by words only", error.hint))
         notices.extend(self._engines.new_notices())
-        search = Search(self._db, self._vectors, self._keyword_index, embedder, scopes=self._scopes)
-        found = search.find(query, k=k, join=join)
-        return found.hits, (*notices, *map(Notice, found.notes))
+        search = Search(self._db, self._vectors, KeywordIndex(self._db), embedder)
+        return search.search(query, k=k, kinds=kinds), tuple(notices)
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._embedders.to_search_with().embed_passages(texts)
+        return self._engines.embedder().embed_passages(texts)
 
     # ------------------------------------------------------------------ the library
 
@@ -262,17 +241,15 @@ class HomeOnThisMachine:
         )
 
     def library(self) -> LibraryStatus:
-        counts, change = count_library(self._db), change_under_way(self._db)
+        counts = count_library(self._db)
         return LibraryStatus(
             roots=list_roots(self._db),
             documents=counts.documents,
             failed=counts.failed,
             chunks=counts.chunks,
             chunks_embedded=counts.chunks_embedded,
-            embedder=self._embedders.serving_id(),
+            embedder=self._engines.embedder_id(),
             vector_store=self._vectors.describe(),
-            next_embedder=change.to.model_id if change is not None else "",
-            chunks_reembedded=change.embedded if change is not None else 0,
         )
 
     def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
@@ -288,14 +265,14 @@ class HomeOnThisMachine:
     # ------------------------------------------------------------------ engines
 
     def engines(self) -> EnginesStatus:
-        return self._engines.status(self._embedders.serving_id())
+        return self._engines.status()
 
     def warm_up(self, stop: threading.Event) -> Iterator[Notice]:
         """Load what the first question needs, while the user still types it. Missing weights are said, not raised."""
         self._vectors.warm_up()
         try:
             if not stop.is_set():
-                self._embedders.to_search_with()
+                self._engines.embedder()
         except ModelError as error:
             yield Notice(str(error), error.hint)
         try:
