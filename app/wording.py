@@ -14,6 +14,7 @@ _PHASES = {
     "walking": ("Looking for files", "file"),
     "reading": ("Reading", "file"),
     "embedding": ("Embedding", "passage"),
+    "re-embedding": ("Embedding anew", "passage"),
     "storing": ("Storing", "passage"),
 }
 

@@ -115,9 +115,17 @@ class Embedding(_Frozen):
 
     dimension: Annotated[int, Field(gt=0)]
     max_tokens: Annotated[int, Field(gt=0)]
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Literal["mean", "cls", "last"] = "mean"
     query_prefix: str = ""
     passage_prefix: str = ""
+    languages: str = ""
+
+
+class Reranking(_Frozen):
+    """How a cross-encoder must be fed."""
+
+    max_tokens: Annotated[int, Field(gt=0)]
+    """Of question, passage and special tokens together."""
     languages: str = ""
 
 
@@ -149,6 +157,7 @@ class ModelEntry(_Frozen):
     context_tokens: Annotated[int, Field(gt=0)] | None = None
     architecture: Architecture | None = None
     embedding: Embedding | None = None
+    reranking: Reranking | None = None
     labels: LabelInput | None = None
     minimum: str = ""
     """What the machine should have, in words."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ from models.llama_vocab import LlamaVocab, TokenIds
 from models.native_log import LLAMA_LOG, LogLine, last_words, llama_library
 from models.text_groups import groups_by_length
 
-POOLINGS = {1: "mean", 2: "cls", 3: "last"}
+Pooling = Literal["mean", "cls", "last"]
+POOLINGS: Mapping[int, Pooling] = MappingProxyType({1: "mean", 2: "cls", 3: "last"})
 """`llama_pooling_type` of embedders; 0 is none, 4 ranks pairs."""
 LEAST_BATCH_TOKENS = 512
 MOST_TOKENS = 2048
@@ -40,7 +42,7 @@ class GgufEmbedderFacts:
 
     dimension: int
     max_tokens: int
-    pooling: str
+    pooling: Pooling
 
 
 def read_gguf_embedder(path: Path) -> GgufEmbedderFacts:
@@ -193,7 +195,8 @@ class GgufTextEmbedder:
     def _token_ids(self, text: str) -> TokenIds:
         """What the model is given: special tokens around, the text cut so that they fit."""
         room = self.max_tokens - len(self._before) - len(self._behind)
-        return np.concatenate([self._before, self._vocab.content_ids(text)[:room], self._behind])
+        ids = np.concatenate([self._before, self._vocab.content_ids(text)[:room], self._behind])
+        return ids if len(ids) else np.array([max(0, self._vocab.eos_id)], np.int32)
 
     def _embed_group(self, group: Sequence[TokenIds]) -> NDArray[np.float32]:
         """Vectors of shape (len(group), dimension)."""

@@ -8,40 +8,35 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from models.chat import ChatModel, Usage
 from models.contention import ContentionWatch
 from models.errors import ModelError, NotEnoughMemory, WeightsMissing
-from models.fit import ChatSpeed, Machine, needed_memory_bytes
-from models.hardware import Hardware, find_hardware
-from models.placement import Fallback, ModelNeeds, Task, TaskPlacement, correct, place
-from models.profile import ProfileStore, candidate_threads, measure_chat, measure_embed
-from models.resident import Residents
+from models.fit import Machine, needed_memory_bytes
+from models.hardware import Hardware
+from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
+from models.profile import ProfileStore, candidate_threads, measure_chat
 from models.weights import Weights
+from pipelines.engine_room import EngineRoom
 from pipelines.events import Notice
 from pipelines.home import EnginesStatus
 from pipelines.models_listing import installed_default
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
+from pipelines.text_engines import TextEngines
 from pipelines.turn import Placement
-from rag.chunking import CountTokens, counting_with
-from rag.ports import TextEmbedder
+from rag.ports import Reranker, TextEmbedder
 
 if TYPE_CHECKING:
     from models.chat_llama import ChatLlama
-    from models.embed_text_onnx import OnnxTextEmbedder
 
 LOGGER = logging.getLogger(__name__)
-
-ENGINES_SHARE_OF_FREE_MEMORY = 0.85
-"""What engines may take together where the settings say nothing; the rest stays for the user's other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,64 +59,40 @@ class Engines:
         *,
         device: DeviceChoice | None = None,
         chat_model: ChatModel | None = None,
-        embedder: TextEmbedder | None = None,
+        embedders: Sequence[TextEmbedder] = (),
+        reranker: Reranker | None = None,
     ) -> None:
-        """`device` overrides the settings'. A `chat_model` or `embedder` given replaces the real one."""
+        """`device` overrides the settings'. Engines given replace the real ones; see `TextEngines`."""
         self._paths = paths
         self._settings = settings
-        self._device: DeviceChoice = device or settings.device.device
+        self._room = EngineRoom(paths, settings, device)
+        self.text = TextEngines(self._room, embedders=embedders, reranker=reranker)
+        """Embedders and the reranker."""
         self._given_chat = chat_model
         self._given_chat_lock = threading.Lock()
-        self._given_embedder = embedder
-        self._embedder: OnnxTextEmbedder | None = None
-        self._embedder_lock = threading.Lock()
         self._chat_placement: TaskPlacement | None = None
-        self._embed_placement: TaskPlacement | None = None
         self._chat_loaded = ""
         self._told: set[str] = set()
         self._closed = False
 
     # ------------------------------------------------------------------ what there is
 
-    @cached_property
+    @property
     def weights(self) -> Weights:
-        return Weights(self._paths.weights_dir)
+        return self._room.weights
 
-    @cached_property
+    @property
     def hardware(self) -> Hardware:
         """Found once a process: asks every engine for its devices, which loads the engines' libraries."""
-        return find_hardware()
+        return self._room.hardware
 
-    @cached_property
+    @property
     def profile(self) -> ProfileStore:
-        return ProfileStore(self._paths.profile_file, self.hardware.fingerprint())
-
-    @cached_property
-    def _residents(self) -> Residents:
-        budget_mb = self._settings.device.memory_budget_mb
-        budget_bytes = budget_mb * 2**20 or int(self.hardware.memory.available_bytes * ENGINES_SHARE_OF_FREE_MEMORY)
-        return Residents(budget_bytes)
+        return self._room.profile
 
     def machine(self) -> Machine:
         """What decides whether a model fits: free memory, and measured speed where there is one."""
-        return Machine(free_memory_bytes=self.hardware.memory.available_bytes, speed=self._speed())
-
-    def _speed(self) -> ChatSpeed:
-        profile = self.profile.current
-        measured = [rates for rates in profile.chat.values() if rates.weights_bytes]
-        if measured:
-            largest = max(measured, key=lambda rates: rates.weights_bytes)
-            return ChatSpeed.from_measurement(
-                weights_bytes=largest.weights_bytes,
-                prefill_tokens_per_s=largest.prefill_tokens_per_s,
-                decode_tokens_per_s=largest.decode_tokens_per_s,
-            )
-        sets = self.hardware.cpu.instruction_sets
-        return ChatSpeed.guess(
-            physical_cores=self.hardware.cpu.worker_cores,
-            vector_bits=512 if "avx512f" in sets else 256 if "avx2" in sets else 128,
-            memory_bytes_per_s=profile.memory_bytes_per_s,
-        )
+        return self._room.machine()
 
     # ------------------------------------------------------------------ chat
 
@@ -165,7 +136,7 @@ class Engines:
                 yield self._given_chat
             return
         choice = self._chat_choice
-        with self._residents.use(
+        with self._room.residents.use(
             f"chat:{choice.model_id}", lambda: self._load_chat(choice), choice.needed_bytes
         ) as chat:
             yield chat
@@ -225,7 +196,7 @@ class Engines:
 
     def _place_chat(self, choice: _ChatChoice) -> TaskPlacement:
         needs = ModelNeeds(choice.model_id, choice.needed_bytes)
-        placement = self._place("chat", needs, self._settings.chat.threads)
+        placement = self._room.place("chat", needs, self._settings.chat.threads)
         if self._settings.chat.kv_type != "auto":
             placement = replace(placement, kv_type=self._settings.chat.kv_type)
         return placement
@@ -250,7 +221,7 @@ class Engines:
             return float(getattr(self._given_chat, "prefill_tokens_per_s", 100.0))
         choice = self._chat_choice
         measured = self.profile.current.prefill_tokens_per_s(choice.model_id)
-        return measured or self._speed().prefill_tokens_per_s(choice.weights_bytes)
+        return measured or self._room.speed().prefill_tokens_per_s(choice.weights_bytes)
 
     def forget_prompts(self) -> None:
         """Delete what the chat engine keeps of conversations, in memory and on disk. Waits for an answer under way."""
@@ -277,116 +248,36 @@ class Engines:
                 decode_s=usage.decode_s,
             )
 
-    # ------------------------------------------------------------------ embedding
-
-    def embedder(self) -> TextEmbedder:
-        """The text embedder, loaded if need be. Raises WeightsMissing, WeightsDamaged, EngineFailed."""
-        if self._given_embedder is not None:
-            return self._given_embedder
-        with self._embedder_lock:
-            if self._embedder is None:
-                self._embedder = self._load_embedder()
-            return self._embedder
-
-    def embedder_id(self) -> str:
-        """The id of the embedder that would be used; empty when none is installed."""
-        if self._given_embedder is not None:
-            return self._given_embedder.model_id
-        if self._settings.embed.model:
-            return self._settings.embed.model
-        default = installed_default(self.weights, self.machine(), "embed")
-        return default.id if default is not None else ""
-
-    def token_counter(self) -> CountTokens:
-        """What passages are measured with: the embedder's tokenizer, without loading the embedder itself.
-
-        Where none is installed, the one that homebody carries for its default embedder.
-        """
-        if self._given_embedder is not None:
-            return self._given_embedder.count_tokens
-        installed = self.weights.installed(model_id) if (model_id := self.embedder_id()) else None
-        if installed is not None:
-            return counting_with(installed.path("tokenizer.json").read_text(encoding="utf-8"))
-        default = self.weights.catalog.defaults("embed")[0].id
-        carried = resources.files("models").joinpath("data", default, "tokenizer.json")
-        return counting_with(carried.read_text(encoding="utf-8"))
-
-    def _load_embedder(self) -> OnnxTextEmbedder:
-        from models.embed_text_onnx import OnnxTextEmbedder
-
-        model_id = self.embedder_id()
-        if not model_id:
-            raise WeightsMissing("no text embedder is installed", hint="run: homebody models pull --for embed")
-        installed = self.weights.require(model_id)
-        entry = installed.entry
-        if entry.embedding is None:
-            raise WeightsMissing(f"{model_id} is no text embedder", hint="see: homebody models list")
-        placement = self._place_embed(model_id)
-        embedder = OnnxTextEmbedder(
-            model_id=model_id,
-            model_file=installed.main_file,
-            tokenizer_file=installed.path("tokenizer.json"),
-            sha256=entry.files[0].sha256 or "",
-            dimension=entry.embedding.dimension,
-            max_tokens=entry.embedding.max_tokens,
-            query_prefix=entry.embedding.query_prefix,
-            passage_prefix=entry.embedding.passage_prefix,
-            pooling=entry.embedding.pooling,
-            placement=placement.onnx,
-            threads=placement.threads,
-            integer=placement.arithmetic == "int8",
-            cache_dir=self._paths.cache_dir / "onnx",
-        )
-        if self.profile.needs_embed(model_id) and not self._settings.embed.threads:
-            watch = ContentionWatch()
-            candidates = candidate_threads(self.hardware.cpu)
-            rates = measure_embed(embedder, candidates)
-            if not watch.contended(max(candidates)):
-                self.profile.record_embed(model_id, rates)
-            placement = self._place_embed(model_id)
-            embedder.set_threads(placement.threads)
-        self._embed_placement = correct(placement, embedder.report)
-        return embedder
-
-    def _place_embed(self, model_id: str) -> TaskPlacement:
-        return self._place("embed", ModelNeeds(model_id), self._settings.embed.threads)
-
-    def _place(self, task: Task, model: ModelNeeds, threads: int) -> TaskPlacement:
-        """Decide by what is known now: after a measurement the same question may get another answer."""
-        return place(
-            task,
-            self.hardware,
-            self.profile.current,
-            model,
-            device=self._device,
-            wish=self._settings.device.profile,
-            threads=threads,
-        )
-
     # ------------------------------------------------------------------ saying it
 
-    def task_placements(self) -> dict[Task, TaskPlacement]:
-        """Where each task would run, or runs: what was read back from an engine wins over the plan."""
+    def task_placements(self, embedder: str = "") -> dict[Task, TaskPlacement]:
+        """Where each task would run, or runs: what was read back from an engine wins over the plan.
+
+        `embedder` is the one that the library is searched with; empty takes the one that a new library would get.
+        """
         placements: dict[Task, TaskPlacement] = {}
         if self._given_chat is None:
             try:
                 placements["chat"] = self._chat_placement or self._place_chat(self._chat_choice)
             except ModelError as error:  # no model, a damaged one, an id that the catalogue does not know
                 LOGGER.info("no chat model to place: %s", error)
-        if self._embed_placement is not None:  # loaded: no need to look through the weights at every answer
-            placements["embed"] = self._embed_placement
-        elif self._given_embedder is None and (model_id := self.embedder_id()):
-            placements["embed"] = self._place_embed(model_id)
+        embed = self.text.placement(embedder or self.text.named or self.text.default_id())
+        if embed is not None:
+            placements["embed"] = embed
+        rerank = self.text.reranker_placement()
+        if rerank is not None:
+            placements["rerank"] = rerank
         return placements
 
-    def placements(self) -> dict[str, Placement]:
+    def placements(self, embedder: str = "") -> dict[str, Placement]:
         return {
-            task: Placement(placement.device, placement.reason) for task, placement in self.task_placements().items()
+            task: Placement(placement.device, placement.reason)
+            for task, placement in self.task_placements(embedder).items()
         }
 
     def new_notices(self) -> Iterator[Notice]:
         """Fallbacks that the user has not been told of yet."""
-        for placement in (self._chat_placement, self._embed_placement):
+        for placement in (self._chat_placement, *self.text.loaded_placements()):
             if placement is not None and placement.fallback is not None:
                 fallback = placement.fallback
                 text = f"{placement.task} was asked to run on {fallback.asked} and runs on {fallback.running}: "
@@ -395,31 +286,26 @@ class Engines:
                     self._told.add(text)
                     yield Notice(text, fallback.remedy)
 
-    def status(self) -> EnginesStatus:
+    def status(self, embedder: str = "") -> EnginesStatus:
         missing: list[Notice] = []
         chat_model = ""
         try:
             chat_model = self.chat_model_id
         except ModelError as error:
             missing.append(Notice(str(error), error.hint))
-        if not self.embedder_id():
+        if not (embedder or self.text.named or self.text.default_id()):
             missing.append(
                 Notice(
                     "no text embedder is installed: search is by words only", "run: homebody models pull --for embed"
                 )
             )
-        return EnginesStatus(chat_model, self.chat_is_loaded, self.placements(), tuple(missing))
+        return EnginesStatus(chat_model, self.chat_is_loaded, self.placements(embedder), tuple(missing))
 
     def close(self) -> None:
         """Close what was loaded; keep what was learned. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
-        if "_residents" in self.__dict__:
-            self._residents.close_all()
-        if "profile" in self.__dict__ and self._chat_loaded:
+        self._room.close()
+        if "profile" in self._room.__dict__ and self._chat_loaded:
             self.profile.save()
-        with self._embedder_lock:
-            if self._embedder is not None:
-                self._embedder.close()
-                self._embedder = None

@@ -27,6 +27,7 @@ from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.foreground import Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
+from pipelines.library_embedders import LibraryEmbedders
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
@@ -34,13 +35,15 @@ from pipelines.turn import Turn
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
-from rag.errors import LibraryError, LibraryLocked
+from rag.embedder_change import change_under_way
+from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
+from rag.identity import check_identity
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.pdf_pages import PdfPages
-from rag.ports import TextEmbedder
+from rag.ports import Reranker, TextEmbedder
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
@@ -60,13 +63,17 @@ def open_home(
     write: bool = True,
     chat_model: ChatModel | None = None,
     embedder: TextEmbedder | None = None,
+    other_embedders: Sequence[TextEmbedder] = (),
+    reranker: Reranker | None = None,
 ) -> Home:
-    """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests).
+    """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
+    is the default, `other_embedders` are installed too.
 
     With `write` the lock is taken where nobody else holds it; otherwise the Home is read-only and says why.
     A library that does not exist yet is made, also for reading. Raises LibraryError and those below it.
     """
-    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedder=embedder)
+    embedders = (*([embedder] if embedder is not None else []), *other_embedders)
+    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedders=embedders, reranker=reranker)
     return HomeOnThisMachine(paths, settings, engines, write=write)
 
 
@@ -117,8 +124,12 @@ class HomeOnThisMachine:
         return Vectors(self._db, self._chroma, exact_up_to=self._settings.library.exact_search_up_to_chunks)
 
     @cached_property
+    def _embedders(self) -> LibraryEmbedders:
+        return LibraryEmbedders(self._db, self._engines.text)
+
+    @cached_property
     def _chunker(self) -> Chunker:
-        return Chunker(self._engines.token_counter(), self._settings.library.chunk_tokens)
+        return Chunker(self._embedders.token_counter(), self._settings.library.chunk_tokens)
 
     def _split(self, document: ReadDocument) -> Sequence[ChunkDraft]:
         return self._chunker.split(document)
@@ -153,7 +164,7 @@ class HomeOnThisMachine:
             readers=READER_VERSIONS,
             refuse_name=refuse_name,
             split=lambda blocks: self._chunker.split_blocks(blocks),
-            load_embedder=self._engines.embedder,
+            embedders=self._embedders,
             chroma=self._chroma,
             foreground=self._foreground,
         )
@@ -166,12 +177,12 @@ class HomeOnThisMachine:
             borrow_chat=self._engines.chat,
             conversations=self.conversations,
             split=self._split,
-            embed=self._embed if self._engines.embedder_id() else None,
+            embed=self._embed if self._embedders.serving_id() else None,
             foreground=self._foreground,
             chat_to_load=lambda: "" if self._engines.chat_is_loaded else self._engines.chat_model_id,
             prefill_tokens_per_s=self._engines.prefill_tokens_per_s,
             observe=self._engines.observe,
-            placement=self._engines.placements,
+            placement=lambda: self._engines.placements(self._embedders.serving_id()),
             library_is_empty=lambda: count_library(self._db).documents == 0,
         )
 
@@ -196,15 +207,17 @@ class HomeOnThisMachine:
         notices: list[Notice] = []
         if not self._vectors.empty:
             try:
-                embedder = self._engines.embedder()
-            except ModelError as error:
+                embedder = self._embedders.to_search_with()
+                check_identity(self._db, embedder)
+            except (ModelError, EmbedderMismatch) as error:
+                embedder = None
                 notices.append(Notice(f"{error}: found by words only", error.hint))
         notices.extend(self._engines.new_notices())
         search = Search(self._db, self._vectors, KeywordIndex(self._db), embedder)
         return search.search(query, k=k, kinds=kinds), tuple(notices)
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._engines.embedder().embed_passages(texts)
+        return self._embedders.to_search_with().embed_passages(texts)
 
     # ------------------------------------------------------------------ the library
 
@@ -241,15 +254,17 @@ class HomeOnThisMachine:
         )
 
     def library(self) -> LibraryStatus:
-        counts = count_library(self._db)
+        counts, change = count_library(self._db), change_under_way(self._db)
         return LibraryStatus(
             roots=list_roots(self._db),
             documents=counts.documents,
             failed=counts.failed,
             chunks=counts.chunks,
             chunks_embedded=counts.chunks_embedded,
-            embedder=self._engines.embedder_id(),
+            embedder=self._embedders.serving_id(),
             vector_store=self._vectors.describe(),
+            next_embedder=change.to.model_id if change is not None else "",
+            chunks_reembedded=change.embedded if change is not None else 0,
         )
 
     def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
@@ -265,14 +280,14 @@ class HomeOnThisMachine:
     # ------------------------------------------------------------------ engines
 
     def engines(self) -> EnginesStatus:
-        return self._engines.status()
+        return self._engines.status(self._embedders.serving_id())
 
     def warm_up(self, stop: threading.Event) -> Iterator[Notice]:
         """Load what the first question needs, while the user still types it. Missing weights are said, not raised."""
         self._vectors.warm_up()
         try:
             if not stop.is_set():
-                self._engines.embedder()
+                self._embedders.to_search_with()
         except ModelError as error:
             yield Notice(str(error), error.hint)
         try:

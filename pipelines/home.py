@@ -76,6 +76,10 @@ class LibraryStatus:
     embedder: str
     vector_store: str
     """`exact`, or `chroma`, and why in a few words."""
+    next_embedder: str = ""
+    """The one that is to take its place; empty when no change is under way."""
+    chunks_reembedded: int = 0
+    """Chunks that have their vector of the next embedder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ class Home(Protocol):
     def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
         """Bring the library up to date with these files and folders; ends with IndexDone.
 
-        `reembed` makes every vector anew with the embedder at hand, after it was changed; passages are kept.
+        Where the settings name another embedder than the library's, every vector is made anew with that one, and the
+        old ones serve until all are there. `reembed` does so with the embedder at hand, whatever the settings say.
         """
         ...
 

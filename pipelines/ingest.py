@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from models.errors import ModelError
 from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
+from pipelines.ingest_embedding import IngestEmbedding
 from pipelines.ingest_plan import Plan, RefuseName, Walk, make_plan, standing_for, unsupported_kind
 from pipelines.ingest_reading import FileGone, ReadingThread
 from pipelines.ingest_storing import (
@@ -29,15 +29,14 @@ from pipelines.ingest_storing import (
     SplitBlocks,
     unsupported_label,
 )
+from pipelines.library_embedders import Embedders
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
-from rag.embedding_queue import EmbeddingQueue, PassageBatch
+from rag.embedding_queue import NEXT_VECTORS, EmbeddingQueue
 from rag.errors import ChromaFailed
-from rag.identity import adopt_embedder, claim_identity
 from rag.library_db import LibraryDb
 from rag.members import Members
 from rag.path_text import path_text
-from rag.ports import TextEmbedder
 from rag.roots import Roots
 
 READING_WAIT_S = 0.2
@@ -48,7 +47,7 @@ class _Run:
     """The state of one run."""
 
     stop: threading.Event
-    embedder: TextEmbedder | None = None
+    embedding: IngestEmbedding
     indexed: int = 0
     unchanged: int = 0
     removed: int = 0
@@ -57,11 +56,8 @@ class _Run:
     chunks: int = 0
     files_done: int = 0
     files_total: int = 0
-    embedded: int = 0
-    to_embed: int = 0
     started_s: float = field(default_factory=time.monotonic)
     reading_since_s: float = 0.0
-    embedding_s: float = 0.0
 
     def report(self) -> IndexReport:
         return IndexReport(
@@ -86,7 +82,7 @@ class Ingest:
         walk: Walk,
         reader: FileReader,
         split: SplitBlocks,
-        load_embedder: Callable[[], TextEmbedder],
+        embedders: Embedders,
         chroma: ChromaStore | None,
         foreground: Foreground,
         reading_identity: str = "",
@@ -96,14 +92,14 @@ class Ingest:
         """`reading_identity` changes when a file that failed is worth another try: the reader's limits, versions.
         `readers` are the names and versions there are: what others have read is read again. Files whose names
         `refuse_name` refuses are listed as not supported, without being opened.
-        `load_embedder` is called once a run, and only when there is something to embed; it raises ModelError
-        (WeightsMissing, …) when there is no embedder: the run then stores words only and says so.
+        `embedders` are asked once a run, and only when there is something to embed; where they raise ModelError
+        (WeightsMissing, …) the run stores words only and says so.
         """
         self._db = db
         self._walk = walk
         self._reader = reader
         self._split = split
-        self._load_embedder = load_embedder
+        self._embedders = embedders
         self._chroma = chroma
         self._foreground = foreground
         self._standing = standing_for(reading_identity, readers)
@@ -112,6 +108,17 @@ class Ingest:
         self._members = Members(db, self._documents)
         self._roots = Roots(db)
         self._queue = EmbeddingQueue(db)
+        self._next_queue = EmbeddingQueue(db, NEXT_VECTORS)
+
+    def prefer(self, content_ids: Iterable[int]) -> None:
+        """Embed these contents first from now on, instead of those preferred before. From any thread."""
+        preferred = tuple(content_ids)
+        self._queue.prefer(preferred)
+        self._next_queue.prefer(preferred)
+
+    def _new_run(self, stop: threading.Event) -> _Run:
+        embedding = IngestEmbedding(self._db, self._embedders, self._queue, self._next_queue, self._foreground, stop)
+        return _Run(stop, embedding)
 
     def run(
         self,
@@ -125,14 +132,11 @@ class Ingest:
 
         Without roots it only finishes what an earlier run left. A root that is not connected is reported and its
         files are kept; `named` says that the user asked for these roots by name, so what is there now counts.
-        `reembed` makes the embedder at hand the library's: passages are kept, vectors of another embedder are
-        replaced.
+        Where the library is to have another embedder (`reembed`: whichever is at hand), every vector is made anew
+        while the old ones serve; passages are kept.
         Raises EmbedderMismatch, StorageFull, LibraryDamaged; what was stored by then is whole and stays.
         """
-        run = _Run(stop)
-        if reembed:
-            run.embedder = self._load_embedder()
-            adopt_embedder(self._db, run.embedder)
+        run = self._new_run(stop)
         plan = Plan()
         self._documents.clear_what_a_crash_left()
         yield from self._plan(run, plan, roots, named=named)
@@ -140,10 +144,10 @@ class Ingest:
             self._roots.add(plan.roots)
             self._roots.note_mounts(plan.roots)
             self._begin(run, plan)
-            run.to_embed = self._queue.waiting()
-            if plan.to_read or run.to_embed:
-                yield from self._get_embedder(run)
+            if run.embedding.is_due() or plan.to_read or reembed:
+                yield from run.embedding.choose(reembed=reembed)
                 yield from self._read_and_embed(run, plan)
+                yield from run.embedding.finish()
         if not stop.is_set():
             # Only now, so that a file that was moved finds its passages at its old place.
             run.removed += self._documents.remove(plan.gone)
@@ -159,7 +163,7 @@ class Ingest:
         Stores words only, so that they can be searched at once; `run` brings the vectors. What is at or below
         `unsure` is kept when it is not found. Raises as `run`.
         """
-        run, plan = _Run(stop), Plan()
+        run, plan = self._new_run(stop), Plan()
         yield from make_plan(
             self._documents,
             self._members,
@@ -221,15 +225,6 @@ class Ingest:
         run.unchanged = plan.unchanged
         run.failed += [*plan.problems, *plan.still_failed]
 
-    def _get_embedder(self, run: _Run) -> Iterator[IndexEvent]:
-        if run.embedder is None:
-            try:
-                run.embedder = self._load_embedder()
-            except ModelError as error:
-                yield Notice(f"only words are indexed, not meaning: {error}", error.hint)
-                return
-        claim_identity(self._db, run.embedder)
-
     def _read_and_embed(self, run: _Run, plan: Plan) -> Iterator[IndexEvent]:
         """Embed what is complete while reading goes on, and the rest when it is over."""
         run.files_total, run.reading_since_s = len(plan.to_read), time.monotonic()
@@ -239,14 +234,12 @@ class Ingest:
             reading.start(plan.to_read)
             while not run.stop.is_set():
                 all_read = reading.finished
-                if run.embedder is not None:
-                    for batch in self._queue.batches(reading_goes_on=not all_read, stop=run.stop):
-                        yield from self._embed(run, batch, reading)
-                        if run.embedder is None:
-                            break
+                yield from run.embedding.embed(
+                    reading_goes_on=not all_read, meanwhile=lambda: self._take_read(run, reading, wait_s=0)
+                )
                 if all_read:
                     return
-                yield from self._take_read(run, reading, wait_s=READING_WAIT_S)
+                yield from self._take_read(run, reading, wait_s=0 if run.embedding.has_more else READING_WAIT_S)
 
     def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
         for event in reading.events(wait_s=wait_s):
@@ -269,7 +262,7 @@ class Ingest:
                     run.indexed += event.recorded.changed
                     run.unchanged += not event.recorded.changed
                     run.chunks += event.recorded.chunks_added
-                    run.to_embed += event.recorded.chunks_added
+                    run.embedding.expect(event.recorded.chunks_added)
                     chunks = run.chunks
                 case FileNotRead():
                     path = event.failed.path
@@ -279,25 +272,6 @@ class Ingest:
                         yield event.failed
             rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
             yield IndexProgress("reading", run.files_done, run.files_total, path, chunks, rate)
-
-    def _embed(self, run: _Run, batch: PassageBatch, reading: ReadingThread) -> Iterator[IndexEvent]:
-        """Embed a batch, store its vectors as they come, and pass on what was read meanwhile."""
-        if run.embedder is None or not self._foreground.wait_until_free(run.stop):
-            return
-        began_s = time.monotonic()
-        try:
-            for indices, vectors in run.embedder.iter_passages(batch.texts):
-                run.embedded += self._queue.store([batch.chunk_ids[index] for index in indices], vectors)
-                run.embedding_s += time.monotonic() - began_s
-                rate = run.embedded / max(run.embedding_s, 1e-6)
-                yield IndexProgress("embedding", run.embedded, run.to_embed, chunks=run.chunks, rate_per_s=rate)
-                yield from self._take_read(run, reading, wait_s=0)
-                if not self._foreground.wait_until_free(run.stop):
-                    return
-                began_s = time.monotonic()
-        except ModelError as error:
-            run.embedder = None
-            yield Notice(f"the rest is indexed by words only: {error}", error.hint)
 
     def _tell_chroma(self, run: _Run) -> Iterator[IndexEvent]:
         if self._chroma is None or not self._chroma.behind:

@@ -141,8 +141,9 @@ def _open_group(connection: Connection) -> int:
     """The embed group that the next content joins: the last one, until it is full or was begun on."""
     last = int(connection.execute("SELECT coalesce(max(embed_group), 1) FROM contents").fetchone()[0])
     chunk_count, vector_count = connection.execute(
-        "SELECT count(chunks.chunk_id), count(vectors.chunk_id) FROM contents"
-        " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id) WHERE embed_group = ?",
+        "SELECT count(chunks.chunk_id), count(vectors.chunk_id) + count(next_vectors.chunk_id) FROM contents"
+        " JOIN chunks USING (content_id) LEFT JOIN vectors USING (chunk_id) LEFT JOIN next_vectors USING (chunk_id)"
+        " WHERE embed_group = ?",
         (last,),
     ).fetchone()
     return last + 1 if chunk_count >= EMBED_GROUP_CHUNKS or vector_count else last

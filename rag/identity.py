@@ -86,22 +86,3 @@ def claim_identity(db: LibraryDb, embedder: TextEmbedder) -> None:
         check_identity(db, embedder)
         if stored_identity(db) is None:
             db.write_meta(META_KEY, json.dumps(asdict(EmbedderIdentity.of(embedder))))
-
-
-def adopt_embedder(db: LibraryDb, embedder: TextEmbedder) -> bool:
-    """Make this embedder the library's: keep the passages, drop the vectors of another one.
-
-    Returns whether vectors were dropped; an embedder that already is the library's changes nothing. One
-    transaction: a crash leaves the old vectors whole or none of them.
-    """
-    identity = EmbedderIdentity.of(embedder)
-    with db.transaction() as connection:
-        stored = stored_identity(db)
-        if stored == identity:
-            return False
-        connection.execute("DELETE FROM vectors")
-        # chromadb's collection carries the identity in its name: there is nothing to take out of the new one.
-        connection.execute("DELETE FROM chroma_pending")
-        connection.execute("UPDATE contents SET state = 'words'")
-        db.write_meta(META_KEY, json.dumps(asdict(identity)))
-        return stored is not None

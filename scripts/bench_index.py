@@ -32,6 +32,7 @@ from models.errors import WeightsMissing
 from pipelines.events import IndexDone, IndexReport
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
+from pipelines.library_embedders import OnlyEmbedder
 from rag.chunking import Chunker
 from rag.embedding_queue import EmbeddingQueue
 from rag.library_db import LibraryDb
@@ -79,7 +80,7 @@ def ingest_of(
         walk=walk,
         reader=reader,
         split=split,
-        load_embedder=load_embedder,
+        embedders=OnlyEmbedder(load_embedder),
         chroma=None,
         foreground=Foreground(),
         reading_identity=reading_identity(ReadLimits()),

@@ -29,6 +29,7 @@ from models.embed_text_onnx import OnnxTextEmbedder
 from pipelines.events import IndexDone
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
+from pipelines.library_embedders import OnlyEmbedder
 from rag.chunking import Chunker
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
@@ -110,7 +111,7 @@ def index(db: LibraryDb, files: Path, documents: dict[int, tuple[str, str]], emb
             walk=partial(walk, accepts=accepts_name),
             reader=reader,
             split=Chunker(embedder.count_tokens, CHUNK_TOKENS).split_blocks,
-            load_embedder=lambda: embedder,
+            embedders=OnlyEmbedder(lambda: embedder),
             chroma=None,
             foreground=Foreground(),
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
+from pipelines.library_embedders import OnlyEmbedder
 from rag.chroma_child import open_collection
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
@@ -47,7 +48,7 @@ def ingest_of(
         walk=partial(walk, accepts=lambda name: name.endswith(".txt")),
         reader=reader,
         split=Chunker(embedder.count_tokens, 60).split_blocks,
-        load_embedder=lambda: embedder,
+        embedders=OnlyEmbedder(lambda: embedder),
         chroma=chroma,
         foreground=Foreground(),
     )

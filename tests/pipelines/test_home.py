@@ -174,11 +174,16 @@ def test_another_embedder_is_refused_until_the_library_is_embedded_anew(
     index(home, documents)
     home.close()
     other = opener(embedder=CountableEmbedder(dimension=64, model_id="other"))
+    found = other.search("garlic")
+    assert [hit.vector_rank for hit in found.hits] == [None], "words answer meanwhile"
+    assert "countable is not installed" in found.notices[0].text
+    (documents / "garden.txt").write_text(GARDEN + "More of it next year.\n")
     with pytest.raises(EmbedderMismatch) as refused:
-        other.search("garlic")
+        index(other, documents)
     assert "--reembed" in refused.value.hint
     index(other, documents, reembed=True)
     assert other.search("garlic").hits[0].vector_rank == 1
+    assert other.library().embedder == "other"
 
 
 def test_a_failing_embedder_leaves_the_words(opener: HomeOpener, documents: Path) -> None:

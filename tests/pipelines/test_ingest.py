@@ -12,6 +12,7 @@ from models.errors import EngineFailed, WeightsMissing
 from pipelines.events import FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
+from pipelines.library_embedders import OnlyEmbedder
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.errors import EmbedderMismatch, StorageFull
@@ -101,7 +102,7 @@ class Indexer:
             walk=self.walk,
             reader=self.reader,
             split=Chunker(self.embedder.count_tokens, 60).split_blocks,
-            load_embedder=self.load_embedder,
+            embedders=OnlyEmbedder(self.load_embedder),
             chroma=self.chroma,
             foreground=self.foreground,
             reading_identity=self.reading_identity,
