@@ -18,7 +18,22 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "markdown": ("markdown/1", "rag.readers.markdown", "read_markdown"),
     "html": ("html/2", "rag.readers.html", "read_html"),
     "pdf": ("pdfium/2", "rag.readers.pdf", "read_pdf"),
-    "docx": ("docx/1", "rag.readers.docx", "read_docx"),
+    "docx": ("docx/2", "rag.readers.docx", "read_docx"),
+    "odt": ("odf/1", "rag.readers.odf_text", "read_odt"),
+    "ods": ("odf/1", "rag.readers.ods", "read_ods"),
+    "odp": ("odf/1", "rag.readers.odf_text", "read_odp"),
+    "xls": ("xls/1", "rag.readers.xls", "read_xls"),
+    "rtf": ("rtf/1", "rag.readers.rtf", "read_rtf"),
+    "csv": ("csv/1", "rag.readers.csv_table", "read_csv"),
+    "pptx": ("pptx/1", "rag.readers.pptx", "read_pptx"),
+    "xlsx": ("xlsx/1", "rag.readers.xlsx", "read_xlsx"),
+    "eml": ("mail/1", "rag.readers.eml", "read_eml"),
+    "mbox": ("mbox/1", "rag.readers.mbox", "read_mbox"),
+    "msg": ("msg/1", "rag.readers.msg", "read_msg"),
+    "mhtml": ("mhtml/1", "rag.readers.mhtml", "read_mhtml"),
+    "epub": ("epub/1", "rag.readers.epub", "read_epub"),
+    "calendar": ("ics/1", "rag.readers.calendar_ics", "read_calendar"),
+    "contacts": ("vcf/1", "rag.readers.contacts_vcf", "read_contacts"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""
 

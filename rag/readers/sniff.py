@@ -1,22 +1,46 @@
 """Which reader takes a file: by its first bytes where those are telling, otherwise by its name.
 
-A PDF or a Word document is read as what it is, whatever it is called. Any other binary file is refused,
-saying what it is, and so is a text under the name of a PDF or a Word document.
+A PDF or an Office document is read as what it is, whatever it is called. Any other binary file is refused,
+saying what it is, and so is a text under the name of a PDF or an Office document.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
-from rag.errors import DamagedFile, EncryptedFile, UnsupportedFile
+from rag.errors import DamagedFile, EncryptedFile, ReadError, UnsupportedFile
+from rag.readers.container_kind import kind_of_ole, kind_of_zip
 from rag.readers.contract import OpenedFile
+from rag.readers.mail_kind import is_mail_name, kind_of_mail
 
-Format = Literal["text", "code", "markdown", "html", "pdf", "docx"]
+Format = Literal[
+    "text",
+    "code",
+    "markdown",
+    "html",
+    "pdf",
+    "docx",
+    "pptx",
+    "xlsx",
+    "xls",
+    "odt",
+    "ods",
+    "odp",
+    "rtf",
+    "csv",
+    "eml",
+    "mbox",
+    "msg",
+    "mhtml",
+    "epub",
+    "calendar",
+    "contacts",
+]
 
 HEAD_BYTES = 4096
 
 _FORMATS: dict[Format, str] = {
-    "text": "txt text log rst adoc asciidoc org tex textile wiki csv tsv srt vtt sub nfo me 1st",
+    "text": "txt text log rst adoc asciidoc org tex textile wiki srt vtt sub nfo me 1st",
     "code": "py pyi js mjs cjs jsx ts tsx c h cc cpp cxx hh hpp hxx m mm cs java kt kts scala groovy go rs rb php pl pm"
     " lua r jl swift dart ex exs erl hrl hs ml mli clj cljs lisp el scm rkt f f90 f95 pas ada adb ads d nim zig v sv"
     " vhd vhdl asm s sh bash zsh fish ps1 bat cmd awk sed sql graphql proto thrift cmake mk mak gradle dockerfile"
@@ -26,10 +50,49 @@ _FORMATS: dict[Format, str] = {
     "html": "html htm xhtml",
     "pdf": "pdf",
     "docx": "docx docm dotx dotm",
+    "pptx": "pptx pptm ppsx ppsm potx potm",
+    "xlsx": "xlsx xlsm xltx xltm",
+    "xls": "xls xlt",
+    "odt": "odt ott",
+    "ods": "ods ots",
+    "odp": "odp otp",
+    "rtf": "rtf",
+    "csv": "csv tsv tab",
+    "eml": "eml emlx",
+    "mbox": "mbox mbx",
+    "msg": "msg",
+    "mhtml": "mht mhtml",
+    "epub": "epub",
+    "calendar": "ics ical ifb",
+    "contacts": "vcf vcard",
 }
 FORMAT_BY_EXTENSION: dict[str, Format] = {
     extension: format_name for format_name, extensions in _FORMATS.items() for extension in extensions.split()
 }
+_BINARY_FORMATS: dict[str, str] = {
+    "pdf": "a PDF",
+    "docx": "a Word document",
+    "pptx": "a PowerPoint presentation",
+    "xlsx": "an Excel workbook",
+    "xls": "an old Excel workbook",
+    "odt": "an OpenDocument text",
+    "ods": "an OpenDocument spreadsheet",
+    "odp": "an OpenDocument presentation",
+    "rtf": "a rich text file (RTF)",
+    "msg": "an Outlook message",
+    "epub": "an e-book (EPUB)",
+}
+"""They are known by their bytes; a text is none of them, whatever it is called."""
+_MAYBE_MAIL = frozenset({None, "text", "msg", "mbox"})
+"""What a mail or a mailbox may be named: list archives are .txt, Thunderbird's mailboxes have no extension."""
+_REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("doc", "dot"), ("in Word's old format", "save it as .docx and index that")),
+    **dict.fromkeys(("ppt", "pps", "pot"), ("in PowerPoint's old format", "save it as .pptx and index that")),
+    "xlsb": ("a binary Excel workbook", "save it as .xlsx and index that"),
+    **dict.fromkeys(("pages", "numbers"), ("an iWork document", "export it to PDF or an Office format and index that")),
+}
+"""By extension: documents that people keep and that no reader takes; they are listed with the reason."""
+_KIND_NAMES = {"doc": "doc", "ppt": "ppt", "xlsb": "xlsb", "iwork": "pages"}
 _NAMES_OF_TEXTS = (
     "readme license licence copying changelog changes news authors contributors contributing install notice todo"
     " notes history thanks makefile dockerfile rakefile gemfile vagrantfile jenkinsfile"
@@ -62,7 +125,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"Rar!", "a RAR archive"),
     (b"SQLite format 3\0", "an SQLite database"),
     (b"GGUF", "a model (GGUF)"),
-    (b"{\\rtf", "a rich text file (RTF)"),
     (b"%!PS", "a PostScript file"),
     (b"\0asm", "a WebAssembly program"),
 )
@@ -75,15 +137,18 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 OLE_SCAN_BYTES = 1 << 20
 
-_UNSUPPORTED_HINT = "kinds that are read: text, source code, Markdown, HTML, PDF, DOCX"
+_UNSUPPORTED_HINT = (
+    "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files"
+)
+_ACCEPTED = FORMAT_BY_EXTENSION.keys() | _REFUSED.keys()
 
 
 def accepts_name(name: str) -> bool:
     """Whether a file of this name is worth opening when a folder is indexed. Fast: asked for every file."""
     dot = name.rfind(".")
-    if dot > 0:
-        return name[dot + 1 :] in FORMAT_BY_EXTENSION or name[dot + 1 :].lower() in FORMAT_BY_EXTENSION
-    return name.lower() in TEXT_NAMES
+    if dot > 0 and (name[dot + 1 :] in _ACCEPTED or name[dot + 1 :].lower() in _ACCEPTED):
+        return True
+    return (dot <= 0 and name.lower() in TEXT_NAMES) or is_mail_name(name)
 
 
 def find_format(file: OpenedFile) -> Format:
@@ -100,22 +165,28 @@ def find_format(file: OpenedFile) -> Format:
     if head.startswith(_ZIP):
         return _format_of_zip(file, named)
     if head.startswith(_OLE):
-        raise _ole_error(file, named)
+        return _format_of_ole(file, named)
+    if head.startswith(b"{\\rtf"):
+        return "rtf"
     if (what := _magic(head)) is not None:
         if named is not None:
             raise DamagedFile(f"{file.name} is not what its name says: it is {what}", hint="correct its name")
         raise UnsupportedFile(f"{file.name} is {what}, which is not read", hint=_UNSUPPORTED_HINT)
-    if named == "pdf":
-        raise DamagedFile(f"{file.name} is not a PDF", hint="get it again from where it came, or correct its name")
-    if named == "docx":
+    if (named in _MAYBE_MAIL or is_mail_name(file.name)) and (mail_kind := kind_of_mail(head)) is not None:
+        return mail_kind
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:200].lower()
+    is_html = start.startswith((b"<!doctype html", b"<html"))
+    if named == "xls" and (is_html or not (start.startswith(b"<") or b"\0" in head)):
+        return "html" if is_html else "csv"  # what many programs export under Excel's old name
+    if named in _BINARY_FORMATS:
         raise DamagedFile(
-            f"{file.name} is not a Word document", hint="get it again from where it came, or correct its name"
+            f"{file.name} is not {_BINARY_FORMATS[named]}",
+            hint="get it again from where it came, or correct its name",
         )
     if named is not None:
         return named
     # Named by the user, of a kind that its name does not tell: text is tried; find_encoding refuses others.
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:200].lower()
-    return "html" if start.startswith((b"<!doctype html", b"<html")) else "text"
+    return "html" if is_html else "text"
 
 
 def _magic(head: bytes) -> str | None:
@@ -134,31 +205,42 @@ def _looks_like_text(head: bytes) -> bool:
 
 
 def _format_of_zip(file: OpenedFile, named: Format | None) -> Format:
-    if named == "docx":
-        return "docx"
-    import zipfile
-
-    try:
-        names = set(zipfile.ZipFile(file.stream).namelist())
-    except (zipfile.BadZipFile, NotImplementedError):
-        names = set()
-    file.stream.seek(0)
-    if "word/document.xml" in names:
-        return "docx"
+    kind = kind_of_zip(file.stream, file.name)
+    if kind in FORMAT_BY_EXTENSION.values() and (kind != "zip" or named is None):
+        return cast(Format, kind)
+    if kind is None and named in _BINARY_FORMATS:
+        return named  # cut off, probably: its reader says so
+    if kind in _KIND_NAMES:
+        raise _refused(file, kind)
+    what = "an e-book (EPUB)" if kind == "epub" else "a zip archive"
+    if named in _BINARY_FORMATS:
+        raise DamagedFile(f"{file.name} is not {_BINARY_FORMATS[named]}: it is {what}", hint="correct its name")
     if named is not None:
-        raise DamagedFile(f"{file.name} is not what its name says: it is a zip archive", hint="correct its name")
-    raise UnsupportedFile(f"{file.name} is a zip archive, which is not read", hint="unpack it and index the folder")
+        raise DamagedFile(f"{file.name} is not what its name says: it is {what}", hint="correct its name")
+    raise UnsupportedFile(f"{file.name} is {what}, which is not read", hint="unpack it and index the folder")
 
 
-def _ole_error(file: OpenedFile, named: Format | None) -> DamagedFile | EncryptedFile | UnsupportedFile:
-    content = file.stream.read(OLE_SCAN_BYTES)
+def _format_of_ole(file: OpenedFile, named: Format | None) -> Format:
+    kind = kind_of_ole(file.stream)
+    if kind in FORMAT_BY_EXTENSION.values():
+        return cast(Format, kind)
+    if kind is None and _ENCRYPTED_PACKAGE in file.stream.read(OLE_SCAN_BYTES):
+        kind = "encrypted"  # cut off; that it is encrypted is the reason that matters
     file.stream.seek(0)
-    if _ENCRYPTED_PACKAGE in content:
-        return EncryptedFile(
+    if kind == "encrypted":
+        raise EncryptedFile(
             f"{file.name} is protected by a password", hint="save a copy without the password and index that"
         )
-    if named is not None and named != "docx":
-        return DamagedFile(
-            f"{file.name} is not what its name says: it is an old Office document", hint="correct its name"
+    if kind in _KIND_NAMES or file.extension in _REFUSED:
+        raise _refused(file, kind)
+    if named is not None:
+        raise DamagedFile(
+            f"{file.name} is not what its name says, or not whole: it is an old Office document",
+            hint="get it again from where it came, or correct its name",
         )
-    return UnsupportedFile(f"{file.name} is in Word's old format", hint="save it as .docx and index that")
+    raise UnsupportedFile(f"{file.name} is an old Office document, which is not read", hint=_UNSUPPORTED_HINT)
+
+
+def _refused(file: OpenedFile, kind: str | None) -> ReadError:
+    what, hint = _REFUSED[_KIND_NAMES.get(kind or "", file.extension)]
+    return UnsupportedFile(f"{file.name} is {what}, which is not read", hint=hint)

@@ -1,0 +1,5 @@
+class Format:
+    format_str: str
+
+class XF:
+    format_key: int

@@ -1,0 +1,9 @@
+from collections.abc import Sequence
+
+class Sheet:
+    nrows: int
+    merged_cells: list[tuple[int, int, int, int]]
+    """First row, row after the last, first column, column after the last; from 0."""
+    def row_types(self, rowx: int) -> Sequence[int]: ...
+    def row_values(self, rowx: int) -> list[str | float]: ...
+    def cell_xf_index(self, rowx: int, colx: int) -> int: ...
