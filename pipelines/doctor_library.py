@@ -13,6 +13,7 @@ from typing import Literal
 from models.errors import ModelError
 from pipelines.checkup import Check, Subject
 from pipelines.models_listing import installed_default
+from rag.chroma_place import ChromaFolder
 from rag.chroma_store import ChromaStore
 from rag.errors import LibraryError
 from rag.identity import stored_identity
@@ -147,7 +148,7 @@ def _check_embedder(subject: Subject, library: LibraryDb) -> Check:
 
 
 def _check_vectors(subject: Subject, library: LibraryDb) -> Check:
-    chroma = ChromaStore(library, subject.paths.chroma_dir)
+    chroma = ChromaStore(library, ChromaFolder(subject.paths.chroma_dir))
     vectors = Vectors(library, chroma, exact_up_to=subject.settings.library.exact_search_up_to_chunks)
     try:
         (chunks,) = library.query("SELECT count(*) FROM chunks")[0]

@@ -32,6 +32,7 @@ from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.turn import Turn
+from pipelines.vector_store import chroma_place
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
@@ -117,7 +118,7 @@ class HomeOnThisMachine:
 
     @cached_property
     def _chroma(self) -> ChromaStore:
-        return ChromaStore(self._db, self.paths.chroma_dir, child_command=CHROMA_CHILD_COMMAND)
+        return ChromaStore(self._db, chroma_place(self.paths, self._settings), child_command=CHROMA_CHILD_COMMAND)
 
     @cached_property
     def _vectors(self) -> Vectors:

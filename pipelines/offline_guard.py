@@ -5,7 +5,8 @@ cannot be taken out again. Code that was written in C and opens sockets by itsel
 libraries are silenced by their own switches (`TELEMETRY_OFF`), which must be set before they are loaded, and
 `unshare -rn` and `strace` prove the rest from outside.
 
-`allow_network` opens the guard for the one job that connects, getting weights. Knows nothing of engines and
+`allow_network` opens the guard for the one job that connects, getting weights; `allow_server` lets one address
+through that the user's settings name. Knows nothing of engines and
 imports next to nothing: it is installed before anything else, and the first frame waits for it.
 """
 
@@ -17,7 +18,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
@@ -90,6 +91,8 @@ class _Guard:
         self.programs: deque[Attempt] = deque(maxlen=KEPT_ATTEMPTS)
         self.open_for = 0
         """How many `allow_network` are under way."""
+        self.servers: set[tuple[str, int]] = set()
+        """Addresses that the user's settings name, by name and by number."""
         self.lock = threading.Lock()
         self.replaced: dict[str, str | None] = {}
         """The user's own values of the OFFLINE switches."""
@@ -112,7 +115,7 @@ class _Guard:
         """
         if _stays_here(event, args):
             return
-        refused = not self.open_for
+        refused = not self.open_for and not self._is_named_server(event, args)
         attempt = Attempt(event, _target(event, args), _call_site(), refused)
         self.attempts.append(attempt)
         if refused:
@@ -121,6 +124,14 @@ class _Guard:
                 f"refused a connection to {attempt.target} ({event}, asked by {attempt.call_site})",
                 hint="homebody works offline: only `homebody models pull` connects, and this was not it",
             )
+
+    def _is_named_server(self, event: str, args: tuple[Any, ...]) -> bool:
+        if not self.servers:
+            return False
+        if event in _LOOK_UPS:
+            return any(args[0] == host for host, _ in self.servers)
+        address = args[1] if event in ("socket.connect", "socket.sendto", "socket.sendmsg") else None
+        return isinstance(address, tuple) and len(address) >= 2 and (address[0], address[1]) in self.servers
 
     def _guard_resolving_methods(self) -> None:
         """Check addresses before the socket sees them.
@@ -278,6 +289,22 @@ def allow_network(environ: MutableMapping[str, str] = os.environ) -> Iterator[No
                 environ.update(OFFLINE)
 
 
+def allow_server(host: str, port: int) -> None:
+    """From now on connections to this one server pass, and are recorded: the user's settings name it.
+
+    Its name is looked up here, once. Does nothing for this machine itself, or where no guard is installed.
+    """
+    guard = _guard
+    if guard is None or is_this_machine(host):
+        return
+    guard.servers.add((host, port))
+    import socket
+
+    with suppress(OSError):  # it cannot be found now: who connects is told so
+        for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            guard.servers.add((str(address[0]), port))
+
+
 def _put_back(environ: MutableMapping[str, str], values: dict[str, str | None]) -> None:
     for name, value in values.items():
         if value is None:
@@ -301,6 +328,7 @@ __all__ = [
     "TELEMETRY_OFF",
     "Attempt",
     "allow_network",
+    "allow_server",
     "attempts",
     "install",
     "is_installed",

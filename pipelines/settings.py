@@ -50,6 +50,8 @@ class LibrarySettings(Section):
     max_pages: int = Field(default=5000, ge=1, le=10_000_000)
     exact_search_up_to_chunks: int = Field(default=20_000, ge=0, le=100_000_000)
     """Up to this many chunks a query is compared with every vector; beyond, chromadb's HNSW is asked."""
+    chroma_url: str = Field(default="", max_length=500, pattern=r"^(https?://[^\s/?#@]+/?)?$")
+    """A Chroma server in place of homebody's own folder, `http://host:8000`: the only address that is let through."""
 
 
 class AnswerSettings(Section):

@@ -1,8 +1,9 @@
-"""The process that opens chromadb's folder first: compares it with SQLite, then tells it what is pending.
+"""The process that opens chromadb's collection first: compares it with SQLite, then tells it what is pending.
 
-Run by `chroma_store.py` as `python -m rag.chroma_child LIBRARY_FILE CHROMA_FOLDER`. It speaks JSON lines on
-standard output: {"damaged": why}, {"done": n, "total": m} after each batch (and then waits for a line on
-standard input: its parent sets the pace), {"finished": true} at the end. A crash says the rest.
+Run by `chroma_store.py` as `python -m rag.chroma_child LIBRARY_FILE PLACE`, where the place is a folder or a Chroma
+server's URL. It speaks JSON lines on standard output: {"damaged": why}, {"unreachable": why}, {"done": n, "total": m}
+after each batch (and then waits for a line on standard input: its parent sets the pace), {"finished": true} at the
+end. A crash says the rest.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from rag.identity import EmbedderIdentity, stored_identity
+from rag.chroma_files import changed_file, forget_sums, keep_sums
+from rag.chroma_place import (
+    ChromaFolder,
+    ChromaPlace,
+    close_client,
+    collection_prefix,
+    make_library_id,
+    open_collection,
+    place_named,
+)
+from rag.errors import ChromaUnreachable
+from rag.identity import stored_identity
 from rag.library_db import LibraryDb
 
 if TYPE_CHECKING:
@@ -36,24 +48,6 @@ ENOUGH_NEIGHBOURS = 0.3
 """Share of the exact nearest that HNSW must find: 1.0 for texts, but only 0.7 for 20,000 random vectors."""
 ROUNDING = 2e-3
 """float16 keeps unit vectors' components to 5e-4; chromadb normalises once more."""
-
-
-def open_collection(folder: Path, identity: EmbedderIdentity) -> tuple[Client, Collection]:
-    """chromadb's collection for this embedder, made if need be. Imports chromadb: 1.4-2 s."""
-    import chromadb
-    from chromadb.config import Settings
-
-    # No .env of the folder that homebody was started in may configure it.
-    no_env_file: dict[str, Any] = {"_env_file": None}
-    settings = Settings(anonymized_telemetry=False, **no_env_file)
-    client = cast("Client", chromadb.PersistentClient(path=folder, settings=settings))
-    collection = client.get_or_create_collection(
-        f"homebody-{identity.short_hash}",
-        embedding_function=None,  # the default one downloads
-        # More than the 100 neighbours looked at by default: up to 100 are asked for. 2 ms instead of 1.
-        configuration={"hnsw": {"space": "cosine", "ef_search": 200, "num_threads": 1}},
-    )
-    return client, collection
 
 
 def find_damage(db: LibraryDb, collection: Collection) -> str:
@@ -120,8 +114,8 @@ def _lost_neighbours(collection: Collection, ids: Sequence[int], exact: NDArray[
     return f"a search finds {share:.0%} of the nearest vectors" if share < ENOUGH_NEIGHBOURS else ""
 
 
-def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: TextIO, heard: TextIO) -> None:
-    """Carry out what is pending, batch by batch; each is forgotten once chromadb has it.
+def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: TextIO, heard: TextIO) -> bool:
+    """Carry out what is pending, batch by batch; each is forgotten once chromadb has it. Returns whether all was told.
 
     Killed between the two it is told again, which changes nothing.
     """
@@ -151,8 +145,8 @@ def tell_pending(db: LibraryDb, client: Client, collection: Collection, said: Te
         done += len(batch)
         _say(said, {"done": min(done, total), "total": total})
         if not heard.readline():  # the parent has gone, or had enough
-            return
-    _say(said, {"finished": True})
+            return False
+    return True
 
 
 def _say(said: TextIO, message: dict[str, object]) -> None:
@@ -161,25 +155,52 @@ def _say(said: TextIO, message: dict[str, object]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    library_file, folder = map(Path, arguments)
+    library_file, place = Path(arguments[0]), place_named(arguments[1])
     # What chromadb prints must not be taken for ours.
     said, sys.stdout = sys.stdout, sys.stderr
-    # A child whose parent was killed ends at its next word; until then nobody else may have the folder.
-    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=ORPHAN_TIMEOUT_S), LibraryDb(library_file) as db:
-        identity = stored_identity(db)
-        if identity is None:
+    # A child whose parent was killed ends at its next word; until then nobody else may have the collection.
+    lock = FileLock(library_file.with_name("chroma.lock"), timeout=ORPHAN_TIMEOUT_S)
+    with lock, LibraryDb(library_file) as db:
+        if stored_identity(db) is None:
             _say(said, {"finished": True})
             return 0
-        client, collection = open_collection(folder, identity)
-        for other in client.list_collections():  # another embedder's: its vectors are gone from SQLite
-            if other.name != collection.name:
-                client.delete_collection(other.name)
-        if damage := find_damage(db, collection):
+        try:
+            damage = _bring_in_step(db, place, said)
+        except ChromaUnreachable as error:
+            _say(said, {"unreachable": str(error)})
+            return 1
+        if damage:
             _say(said, {"damaged": damage})
             return 1
-        tell_pending(db, client, collection, said, sys.stdin)
-        client.close()
     return 0
+
+
+def _bring_in_step(db: LibraryDb, place: ChromaPlace, said: TextIO) -> str:
+    """Returns what is damaged; empty when all was well and what was pending has been told."""
+    if isinstance(place, ChromaFolder):
+        if damage := changed_file(place.path):
+            return damage
+        forget_sums(place.path)
+    make_library_id(db)
+    identity = stored_identity(db)
+    assert identity is not None
+    client, collection = open_collection(db, place, identity)
+    prefix = collection_prefix(db, place)
+    for other in client.list_collections():  # another embedder's: its vectors are gone from SQLite
+        if other.name != collection.name and other.name.startswith(prefix):
+            client.delete_collection(other.name)
+    if damage := find_damage(db, collection):
+        return damage
+    complete = tell_pending(db, client, collection, said, sys.stdin)
+    if complete and collection.count():
+        # Asking is what makes chromadb write its HNSW files; from here on nobody changes them.
+        collection.query(query_embeddings=np.ones((1, identity.dimension), np.float32), n_results=1, include=[])
+    close_client(place, client)
+    if isinstance(place, ChromaFolder) and complete:
+        keep_sums(place.path)
+    if complete:
+        _say(said, {"finished": True})
+    return ""
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ child process (`chroma_child.py`) has opened it, compared it with SQLite and sur
 whatever chromadb does to a process, it does to that one. What does not pass is renamed to `<folder>.damaged`
 and built anew from SQLite, which needs no embedder.
 
-One process at a time has the folder open: the child, or this one for asking. Only the process that holds the
-writer lock may use this class.
+One process at a time has the folder open: the child, or this one for asking; only the process that holds the
+writer lock may use a folder. A Chroma server (`chroma_place.ChromaServer`) is treated alike, by the same code, but
+may be asked by every process; of a collection that does not pass nothing is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +30,17 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import ChromaFailed, LibraryError
+from rag.chroma_files import forget_sums
+from rag.chroma_place import (
+    UNREACHABLE_HINT,
+    ChromaFolder,
+    ChromaPlace,
+    ChromaServer,
+    chroma_troubles,
+    close_client,
+    open_collection,
+)
+from rag.errors import ChromaFailed, ChromaUnreachable, LibraryError
 from rag.identity import stored_identity
 from rag.library_db import LibraryDb
 
@@ -66,11 +77,14 @@ class _ChildEnded(_ChildFailed):
 
 
 class ChromaStore:
-    """The folder of chromadb. Thread-safe. Opening and writing block for seconds; `query` never waits for them."""
+    """chromadb's collection for this library. Thread-safe.
 
-    def __init__(self, db: LibraryDb, folder: Path, *, child_command: Sequence[str] = CHILD_COMMAND) -> None:
+    Opening and writing block for seconds; `query` never waits for them.
+    """
+
+    def __init__(self, db: LibraryDb, place: ChromaPlace, *, child_command: Sequence[str] = CHILD_COMMAND) -> None:
         self._db = db
-        self._folder = folder
+        self._place = place
         self._child_command = tuple(child_command)
         self._working = threading.Lock()
         """Held while a child has the folder, or while this process opens it."""
@@ -108,11 +122,17 @@ class ChromaStore:
         with self._asking:
             if self._collection is None or self.behind:
                 return None
-            found = self._collection.query(
-                query_embeddings=vector[np.newaxis, :],
-                n_results=limit,
-                include=["distances"],
-            )
+            try:
+                found = self._collection.query(
+                    query_embeddings=vector[np.newaxis, :],
+                    n_results=limit,
+                    include=["distances"],
+                )
+            except chroma_troubles() as error:
+                _log.warning("chromadb at %s failed to answer: %s", self._place, error)
+                self._collection = None  # the client is closed with the next check
+                self._why_not_ready = "chromadb failed to answer and is being checked"
+                return None
         distances = found["distances"]
         assert distances is not None
         return [
@@ -124,7 +144,7 @@ class ChromaStore:
         with self._asking:
             if self._stop.is_set() or (self._opener is not None and self._opener.is_alive()):
                 return
-            if self._db.read_only:
+            if self._db.read_only and isinstance(self._place, ChromaFolder):
                 self._why_not_ready = "chromadb belongs to the homebody that writes"
                 return
             if self._collection is not None and not self.behind:
@@ -140,8 +160,9 @@ class ChromaStore:
 
     def _open(self) -> None:
         try:
-            for _ in self.bring_in_step(self._stop):
-                pass
+            if not self._db.read_only:
+                for _ in self.bring_in_step(self._stop):
+                    pass
             with self._working:
                 if not self._stop.is_set():
                     self._open_checked()
@@ -153,9 +174,10 @@ class ChromaStore:
         identity = stored_identity(self._db)
         if identity is None:
             return
-        from rag.chroma_child import open_collection
-
-        client, collection = open_collection(self._folder, identity)
+        try:
+            client, collection = open_collection(self._db, self._place, identity)
+        except chroma_troubles() as error:
+            raise ChromaFailed(f"chromadb at {self._place} cannot be opened ({error})") from error
         with self._asking:
             self._client, self._collection = client, collection
 
@@ -179,13 +201,13 @@ class ChromaStore:
                     raise ChromaFailed(
                         f"telling chromadb was cut short ({failure})", hint="index again: it goes on where it was"
                     ) from failure
-                if shutil.disk_usage(self._folder.parent).free < ROOM_BYTES:
+                if shutil.disk_usage(self._db.file.parent).free < ROOM_BYTES:
                     raise ChromaFailed(
-                        f"there is no space left for chromadb's copy of the vectors in {self._folder}",
+                        f"there is no space left for chromadb's copy of the vectors at {self._place}",
                         hint="free some space and index again; until then search compares with every vector",
                     ) from failure
-                _log.warning("%s did not pass (%s): it is put aside and built anew", self._folder, failure)
-                self._why_not_ready = "chromadb's folder was damaged and is being rebuilt"
+                _log.warning("%s did not pass (%s): it is put aside and built anew", self._place, failure)
+                self._why_not_ready = "chromadb's copy was damaged and is being rebuilt"
             self._put_aside()
             try:
                 yield from self._run_child(stop)
@@ -198,14 +220,15 @@ class ChromaStore:
     def _run_child(self, stop: threading.Event) -> Iterator[ChromaProgress]:
         """Raises _ChildFailed. A child that is stopped in the middle leaves the rest pending."""
         self._why_not_ready = "chromadb is being checked"
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(self._place, ChromaFolder):
+            self._place.path.parent.mkdir(parents=True, exist_ok=True)
         packages = str(Path(__file__).resolve().parent.parent)
         paths = [packages, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "ANONYMIZED_TELEMETRY": "False"}
-        # Beside the folder, not in the system's temporary one: homebody writes nothing elsewhere. It has no name.
-        with tempfile.TemporaryFile(dir=self._folder.parent) as complaints:
+        # Beside the library file, not in the system's temporary one: homebody writes nothing elsewhere. It has no name.
+        with tempfile.TemporaryFile(dir=self._db.file.parent) as complaints:
             child = subprocess.Popen(
-                [*self._child_command, str(self._db.file), str(self._folder)],
+                [*self._child_command, str(self._db.file), str(self._place)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
@@ -220,6 +243,11 @@ class ChromaStore:
                 finished = False
                 for line in child.stdout:
                     said: dict[str, Any] = json.loads(line)
+                    if "unreachable" in said:
+                        raise ChromaUnreachable(
+                            said["unreachable"],
+                            hint=UNREACHABLE_HINT,
+                        )
                     if "damaged" in said:
                         raise _ChildFailed(said["damaged"])
                     finished = said.get("finished", False)
@@ -245,26 +273,48 @@ class ChromaStore:
                     child.stdin.close()
 
     def _put_aside(self) -> None:
-        """Rename the folder, keep the latest such one, and mark every vector as not told."""
-        if self._folder.exists():
-            aside = self._folder.with_name(self._folder.name + ".damaged")
+        """Rename the folder and keep the latest such one, or delete the server's collection; then nothing is told."""
+        if isinstance(self._place, ChromaServer):
+            self._delete_collection()
+        elif self._place.path.exists():
+            folder = self._place.path
+            aside = folder.with_name(folder.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
             try:
-                self._folder.rename(aside)
+                folder.rename(aside)
             except OSError as error:
                 raise ChromaFailed(
-                    f"{self._folder} is damaged and cannot be renamed ({error.strerror or error})",
+                    f"{folder} is damaged and cannot be renamed ({error.strerror or error})",
                     hint="delete it: it is rebuilt from the library file",
                 ) from error
+            forget_sums(folder)
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM chroma_pending")
             connection.execute("INSERT INTO chroma_pending SELECT chunk_id, 'add' FROM vectors")
+
+    def _delete_collection(self) -> None:
+        identity = stored_identity(self._db)
+        if identity is None:
+            return
+        try:
+            client, collection = open_collection(self._db, self._place, identity)
+            client.delete_collection(collection.name)
+            close_client(self._place, client)
+        except chroma_troubles() as error:
+            raise ChromaFailed(f"the Chroma server at {self._place} refuses ({error})", hint="see its log") from error
+
+    def rebuild(self, stop: threading.Event) -> Iterator[ChromaProgress]:
+        """Put what there is aside and build it anew from SQLite, without embedding. Raises ChromaFailed."""
+        with self._working:
+            self._close_collection()
+            self._put_aside()
+        yield from self.bring_in_step(stop)
 
     def _close_collection(self) -> None:
         with self._asking:
             client, self._client, self._collection = self._client, None, None
             if client is not None:
-                client.close()
+                close_client(self._place, client)
 
     def close(self) -> None:
         """Stop background work and close the folder. Safe to call twice."""

@@ -14,6 +14,7 @@
     ├── LibraryDamaged          SQLite says that the file is malformed
     ├── StorageFull             the disk took no more
     └── ChromaFailed            chromadb's copy of the vectors could not be brought in step; the exact search answers
+        └── ChromaUnreachable   the Chroma server that the settings name does not answer
 
 Every error carries `hint`: what the user can do.
 """
@@ -79,3 +80,7 @@ class StorageFull(LibraryError):
 
 class ChromaFailed(LibraryError):
     """chromadb could not be brought in step with SQLite. Nothing depends on it: the exact search answers."""
+
+
+class ChromaUnreachable(ChromaFailed):
+    """The Chroma server that the settings name does not answer."""

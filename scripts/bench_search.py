@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rag.chroma_place import ChromaFolder
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
 from rag.embedding_queue import EmbeddingQueue
@@ -165,7 +166,7 @@ def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool) 
             "exact": lambda question: exact.search(embedder.embed_query(question), limit=50),
             "anchor": lambda question: matrix @ embedder.embed_query(question),
         }
-        store = ChromaStore(db, folder / "chroma")
+        store = ChromaStore(db, ChromaFolder(folder / "chroma"))
         if chroma:
             began = time.perf_counter()
             for _ in store.bring_in_step(threading.Event()):

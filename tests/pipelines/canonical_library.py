@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import OnlyEmbedder
-from rag.chroma_child import open_collection
+from rag.chroma_place import ChromaFolder, open_collection
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.identity import stored_identity
@@ -85,7 +85,7 @@ def assert_chroma_in_step(db: LibraryDb, folder: Path) -> None:
     identity = stored_identity(db)
     assert identity is not None
     assert db.query("SELECT count(*) FROM chroma_pending") == [(0,)]
-    client, collection = open_collection(folder, identity)
+    client, collection = open_collection(db, ChromaFolder(folder), identity)
     assert {int(each) for each in collection.get(include=[])["ids"]} == {
         row[0] for row in db.query("SELECT chunk_id FROM vectors")
     }

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from pipelines.events import IndexProgress
+from rag.chroma_place import ChromaFolder
 from rag.chroma_store import ChromaStore
 from rag.library_db import LibraryDb
 from rag.reading import DocumentReader
@@ -20,7 +21,7 @@ def main(library_file: str, folder: str, chroma_folder: str = "") -> None:
     lock = WriterLock(Path(library_file).with_suffix(".lock"))
     assert lock.acquire(), "the one before is dead: its lock died with it"
     with LibraryDb(Path(library_file)) as db, DocumentReader() as reader:
-        chroma = ChromaStore(db, Path(chroma_folder)) if chroma_folder else None
+        chroma = ChromaStore(db, ChromaFolder(Path(chroma_folder))) if chroma_folder else None
         print("begun", flush=True)
         for event in ingest_of(db, reader, SociableEmbedder(), chroma).run([folder], never()):
             print(event.phase if isinstance(event, IndexProgress) else type(event).__name__, flush=True)

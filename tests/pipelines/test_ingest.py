@@ -13,6 +13,7 @@ from pipelines.events import FileFailed, IndexDone, IndexEvent, IndexProgress, I
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import OnlyEmbedder
+from rag.chroma_place import ChromaFolder
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.errors import EmbedderMismatch, StorageFull
@@ -368,7 +369,7 @@ def test_chromadb_is_told_at_the_end_and_what_was_left_is_made_up(
     indexer: Indexer, folder: Path, tmp_path: Path
 ) -> None:
     indexer.run(folder)  # without chromadb: its work stays pending
-    indexer.chroma = ChromaStore(indexer.db, tmp_path / "chroma")
+    indexer.chroma = ChromaStore(indexer.db, ChromaFolder(tmp_path / "chroma"))
     indexer.run(folder)
     assert [event.phase for event in indexer.events if isinstance(event, IndexProgress)][-1] == "storing"
     assert_chroma_in_step(indexer.db, tmp_path / "chroma")
@@ -377,7 +378,7 @@ def test_chromadb_is_told_at_the_end_and_what_was_left_is_made_up(
 
 
 def test_a_chromadb_that_fails_is_a_notice(indexer: Indexer, folder: Path, tmp_path: Path) -> None:
-    indexer.chroma = ChromaStore(indexer.db, tmp_path / "chroma", child_command=("false",))
+    indexer.chroma = ChromaStore(indexer.db, ChromaFolder(tmp_path / "chroma"), child_command=("false",))
     assert counts(indexer.run(folder)) == (3, 0, 0, 0)
     (notice,) = indexer.notices()
     assert "chromadb could not be brought in step" in notice.text
@@ -419,7 +420,7 @@ def test_a_report_says_what_the_command_line_prints(indexer: Indexer, folder: Pa
         "unchanged": 0,
         "removed": 0,
         "failed": [{"path": str(folder / "empty.txt"), "reason": report.failed[0].reason}],
-        "chunks": 3,
         "unsupported": 0,
+        "chunks": 3,
         "seconds": 1.235,
     }
