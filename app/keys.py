@@ -10,7 +10,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Place = Literal["everywhere", "conversation", "composer", "source", "history", "library", "panel"]
+Place = Literal["everywhere", "conversation", "composer", "source", "picture", "history", "library", "panel"]
 """Where a key works. `composer` keys are handled by the composer itself and listed for help only."""
 
 PLACE_TITLES: dict[Place, str] = {
@@ -18,6 +18,7 @@ PLACE_TITLES: dict[Place, str] = {
     "conversation": "In the conversation",
     "composer": "While you write",
     "source": "In a source",
+    "picture": "In the picture of a page",
     "history": "In the conversations",
     "library": "In the library",
     "panel": "In help and engines",
@@ -137,13 +138,26 @@ KEYS: tuple[KeyAction, ...] = (
         "Copy the selection, else stop the answer; twice: leave",
     ),
     KeyAction("everywhere", "ctrl+q", "quit", "Leave", "Leave homebody", in_palette=True, priority=True),
-    KeyAction("source", "escape,q", "close", "Back", "Back to the conversation", in_footer=True),
-    KeyAction("source", "down,right,n", "next", "Next", "The next source of this answer", in_footer=True),
-    KeyAction("source", "up,left,p", "previous", "Previous", "The source before", in_footer=True),
+    KeyAction("source", "escape,q", "close", "Back", "Back to where you came from", in_footer=True),
+    KeyAction("source", "n,right", "next", "Next", "The next source", in_footer=True),
+    KeyAction("source", "N,left", "previous", "Previous", "The source before", in_footer=True),
+    KeyAction("source", "p", "picture", "Page", "Show a page of a PDF as a picture, or its text again", in_footer=True),
     KeyAction(
-        "source", "o", "open", "Open file", "Open the file with the program your system has for it", in_footer=True
+        "source",
+        "o",
+        "open",
+        "Open",
+        "Open the file with your system's program for it, at the place where it can",
+        in_footer=True,
     ),
     KeyAction("source", "y", "copy", "Copy", "Copy the passage and where it stands", in_footer=True),
+    KeyAction("picture", "plus", "zoom(1)", "Larger", "Show less of the page, larger", in_footer=True),
+    KeyAction("picture", "minus", "zoom(-1)", "Smaller", "Show more of the page, smaller", in_footer=True),
+    KeyAction("picture", "0", "whole", "Whole", "Show the whole page, or the passage again", in_footer=True),
+    KeyAction("picture", "up", "pan(0,-1)", "Up", "Move up on the page"),
+    KeyAction("picture", "down", "pan(0,1)", "Down", "Move down on the page"),
+    KeyAction("picture", "left", "pan(-1,0)", "Left", "Move left on the page"),
+    KeyAction("picture", "right", "pan(1,0)", "Right", "Move right on the page"),
     KeyAction("history", "escape", "close", "Back", "Back to the conversation", in_footer=True),
     KeyAction("history", "enter", "resume", "Resume", "Go on with the conversation", in_footer=True),
     KeyAction("history", "r", "rename", "Rename", "Give the conversation another title", in_footer=True),
@@ -184,6 +198,8 @@ def _binding(key: KeyAction, action: str, *, shown: bool) -> Binding:
 _SHOWN = {
     "escape": "esc",
     "slash": "/",
+    "plus": "+",
+    "minus": "-",
     "pageup": "page up",
     "pagedown": "page down",
     "up": "↑",

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from app.widgets.passage_list import Edge
     from pipelines.events import AnswerEvent, IndexEvent
     from pipelines.home import (
+        Chunk,
         ConversationSummary,
         DocumentRow,
         EnginesStatus,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         PassageView,
         SavedTurn,
     )
+    from pipelines.page_picture import PagePicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,26 @@ class PassageLoaded(Message):
         super().__init__()
         self.index = index
         self.passage = passage
+
+
+class MorePassagesLoaded(Message):
+    """More of the document around a passage: the next ones beyond an edge, in order; none at its end."""
+
+    def __init__(self, index: int, edge: Edge, chunks: Sequence[Chunk]) -> None:
+        super().__init__()
+        self.index = index
+        self.edge: Edge = edge
+        self.chunks = chunks
+
+
+class PageDrawn(Message):
+    """A page as a picture, or why there is none."""
+
+    def __init__(self, index: int, picture: PagePicture | None, failure: Failure | None = None) -> None:
+        super().__init__()
+        self.index = index
+        self.picture = picture
+        self.failure = failure
 
 
 class WorkFailed(Message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 from app.terminal_text import clean_line
@@ -62,6 +63,15 @@ def when(then_s: float, *, now_s: float | None = None) -> str:
     if ago_s < 2 * 86_400:
         return "yesterday"
     return time.strftime("%Y-%m-%d", time.localtime(then_s))
+
+
+def day(then_s: float) -> str:
+    """`14 March 2025`, in the local time zone; `an unknown day` for a time that no calendar has."""
+    try:
+        then = datetime.fromtimestamp(then_s)
+    except (OverflowError, OSError, ValueError):
+        return "an unknown day"
+    return f"{then.day} {then:%B %Y}"
 
 
 def short_path(path: str, *, folder: str = "") -> str:

@@ -181,6 +181,7 @@ class Home(Protocol):
 
 __all__ = [
     "Answer",
+    "Chunk",
     "ConversationSummary",
     "Conversations",
     "DocumentRow",

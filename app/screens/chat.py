@@ -32,11 +32,10 @@ from app.widgets.status_bar import StatusBar
 from app.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
-    from app.widgets.source_row import ShowSource
+    from app.widgets.source_row import ShowSource, Sources
     from app.widgets.turn_view import TurnView
     from pipelines.events import AnswerDone
     from pipelines.home import EnginesStatus, Home, LibraryStatus
-    from pipelines.turn import Citation
 
 OPENING = "Opening your library…"
 WELCOME = (
@@ -275,18 +274,18 @@ class ChatScreen(HomeScreen):
     def action_sources(self) -> None:
         for turn in reversed(self.transcript.turns):
             if turn.citations:
-                self.open_source(turn.citations, 0)
+                self.open_source(turn.sources, 0)
                 return
         self.say(Failure("No answer here has sources yet."), severity="information")
 
     def on_show_source(self, event: ShowSource) -> None:
         event.stop()
-        self.open_source(event.citations, event.index)
+        self.open_source(event.sources, event.index)
 
-    def open_source(self, citations: tuple[Citation, ...], index: int) -> None:
+    def open_source(self, sources: Sources, index: int) -> None:
         from app.screens.source import SourceScreen
 
-        self.app.push_screen(SourceScreen(citations, index))
+        self.app.push_screen(SourceScreen(sources, index))
 
     def action_focus_composer(self) -> None:
         self.composer.focus()

@@ -1,72 +1,114 @@
-"""A citation opened at its place: the passage marked in its surroundings, the file and the place named."""
+"""A citation opened at its place: what is cited marked in its surroundings, or on a picture of its page.
+
+Walks through what is cited together: the sources of an answer, with the sentences that rest on each, or the hits of a
+search. Passages come in a window that follows the reader; a page's picture is drawn when it is asked for.
+"""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content, Span
 from textual.widgets import Footer, Static
 
 from app.keys import bindings
-from app.messages import Failure, PassageLoaded, WorkFailed
+from app.messages import Failure, MorePassagesLoaded, PageDrawn, PassageLoaded, WorkFailed
+from app.passage_content import file_facts, passage_content
 from app.present import failure_of
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean, clean_line
+from app.widgets.passage_list import PassageList
+from app.widgets.picture import Picture
 from app.widgets.status_bar import StatusBar
-from app.wording import short_path
+from app.wording import on_one_line, short_path
 
 if TYPE_CHECKING:
+    from app.widgets.passage_list import Edge
+    from app.widgets.source_row import Sources
     from pipelines.home import Home, PassageView
+    from pipelines.page_picture import PagePicture
     from pipelines.turn import Citation
 
 LOST = "This passage has left the library since. This is what was quoted:"
 HEADING_SEPARATOR = " / "
 FROM_ATTACHMENT = "This came with the question and is not in the library. This is what was quoted:"
 NEAREST = "The nearest passage to a claim that nothing supports."
+MORE_PASSAGES = 8
+"""Asked for at once when the reader comes to an edge."""
+MOST_CLAIMS = 3
+MAX_CLAIM_CHARS = 300
 
 
 class SourceScreen(HomeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("source")]
+    AUTO_FOCUS: ClassVar[str | None] = "#passages"
 
-    def __init__(self, citations: tuple[Citation, ...], index: int) -> None:
+    def __init__(self, sources: Sources, index: int) -> None:
         super().__init__()
-        self._citations = citations
+        self._sources = sources
         self._index = index
+        self._shows_picture = False
 
     def compose(self) -> ComposeResult:
         yield StatusBar()
         yield Static("", markup=False, id="source-head")
-        yield VerticalScroll(id="passages")
+        yield PassageList()
+        yield Static("", markup=False, id="page-note")
+        yield Picture()
         yield Footer(show_command_palette=False)
 
     @property
     def cited(self) -> Citation:
-        return self._citations[self._index]
+        return self._sources.citations[self._index]
 
     def on_mount(self) -> None:
         self.show_citation()
 
     def show_citation(self) -> None:
-        """Name the source at once; the passage follows from a thread."""
+        """Name the source at once; passage and picture follow from threads."""
         cited = self.cited
-        self.query_one(StatusBar).title = f"Source {self._index + 1} of {len(self._citations)}"
-        place = clean_line(str(cited.locator))
-        path = short_path(cited.path)
-        number = f"[{cited.n}] "
-        head = f"{number}{path}" + (f" · {place}" if place else "")
-        if not cited.supported:
-            head += f"\n{NEAREST}"
-        spans = [Span(0, len(number), "$text-accent bold"), Span(len(number), len(number) + len(path), "bold")]
-        self.query_one("#source-head", Static).update(Content(head, spans=spans))
+        self._show_head("")
+        self._shows_picture = self._shows_picture and cited.locator.page is not None
+        self._arrange()
+        self.refresh_bindings()
         if cited.chunk_id is None:
             self.post_message(PassageLoaded(self._index, None))
         elif self.home is not None:
             self.load_passage(self.home, cited.chunk_id, self._index)
+        if self._shows_picture:
+            self._draw()
+
+    def _show_head(self, facts: str) -> None:
+        """Which source of how many, its file and place, what is known of the file, and what rests on it."""
+        cited = self.cited
+        is_answer = bool(self._sources.sentences)
+        what = "Source" if is_answer else "Passage"
+        self.query_one(StatusBar).title = f"{what} {self._index + 1} of {len(self._sources.citations)}"
+        number = f"[{cited.n}] "
+        path = short_path(cited.path)
+        tail = "".join(f" · {part}" for part in (clean_line(str(cited.locator)), facts) if part)
+        pieces = [
+            Content(
+                number + path + tail,
+                spans=[
+                    Span(0, len(number), "$text-accent bold"),
+                    Span(len(number), len(number) + len(path), "bold"),
+                    Span(len(number) + len(path), len(number) + len(path) + len(tail), "$text-muted"),
+                ],
+            )
+        ]
+        if not cited.supported:
+            pieces.append(Content.styled(NEAREST, "$text-warning"))
+        claims = self._sources.claims(cited.n)
+        pieces += [_claim(each) for each in claims[:MOST_CLAIMS]]
+        if len(claims) > MOST_CLAIMS:
+            pieces.append(Content.styled(f"and {len(claims) - MOST_CLAIMS} more sentences", "$text-muted"))
+        self.query_one("#source-head", Static).update(Content("\n").join(pieces))
+
+    # --- passages ---
 
     @work(thread=True, exclusive=True, group="passage", exit_on_error=False)
     def load_passage(self, home: Home, chunk_id: int, index: int) -> None:
@@ -81,34 +123,107 @@ class SourceScreen(HomeScreen):
         event.stop()
         if event.index != self._index:
             return  # the user is at another citation by now
-        passages = self.query_one("#passages", VerticalScroll)
-        await passages.remove_children()
-        if event.passage is None:
-            why = FROM_ATTACHMENT if self.cited.chunk_id is None else LOST
-            marked = Static(clean(self.cited.quote), markup=False, classes="passage -cited")
-            await passages.mount(Static(why, markup=False, classes="passage -why"), marked)
-        else:
-            marked = await self._mount_passages(passages, event.passage)
-        passages.scroll_to_widget(marked, animate=False, center=True)
+        cited = self.cited
+        passages = self.query_one(PassageList)
+        view = event.passage
+        if view is None:
+            why = FROM_ATTACHMENT if cited.chunk_id is None else LOST
+            await passages.show(cited.path, Content(clean(cited.quote)), above=why)
+            return
+        self._show_head(file_facts(view.path, view.author, view.written_at_s, view.modified_at_s))
+        await passages.show(
+            view.path,
+            passage_content(view.cited, view.path, self._sources.quotes(cited)),
+            above=_headings(view),
+            chunk_id=view.cited.chunk_id,
+            before=view.before,
+            after=view.after,
+        )
 
-    async def _mount_passages(self, passages: VerticalScroll, view: PassageView) -> Static:
-        marked = Static(
-            _with_quote(clean(view.cited.text), clean(self.cited.quote)), markup=False, classes="passage -cited"
-        )
-        around = [
-            *(Static(clean(chunk.text), markup=False, classes="passage") for chunk in view.before),
-            marked,
-            *(Static(clean(chunk.text), markup=False, classes="passage") for chunk in view.after),
-        ]
-        headings = [clean_line(heading) for heading in view.cited.heading_path]
-        title = clean_line(view.title)
-        above = HEADING_SEPARATOR.join(
-            part for part in (headings if headings[:1] == [title] else [title, *headings]) if part
-        )
-        if above:
-            await passages.mount(Static(above, markup=False, classes="passage -why"))
-        await passages.mount_all(around)
-        return marked
+    def on_passage_list_wanted(self, event: PassageList.Wanted) -> None:
+        event.stop()
+        if self.home is not None:
+            self.load_more(self.home, event.edge, event.chunk_id, self._index)
+
+    @work(thread=True, exclusive=True, group="more passages", exit_on_error=False)
+    def load_more(self, home: Home, edge: Edge, chunk_id: int, index: int) -> None:
+        from pipelines.errors import EXPECTED_ERRORS
+
+        before, after = (MORE_PASSAGES, 0) if edge == "before" else (0, MORE_PASSAGES)
+        try:
+            view = home.passage(chunk_id, before=before, after=after)
+        except EXPECTED_ERRORS as error:
+            self.post_message(WorkFailed(failure_of(error)))
+            return
+        chunks = () if view is None else view.before if edge == "before" else view.after
+        self.post_message(MorePassagesLoaded(index, edge, chunks))
+
+    async def on_more_passages_loaded(self, event: MorePassagesLoaded) -> None:
+        event.stop()
+        if event.index == self._index:
+            await self.query_one(PassageList).add(event.edge, event.chunks)
+
+    # --- the page as a picture ---
+
+    def action_picture(self) -> None:
+        if self.cited.locator.page is None:
+            self.say(Failure("Only pages of a PDF can be shown as pictures."), severity="information")
+            return
+        self._shows_picture = not self._shows_picture
+        self._arrange()
+        if self._shows_picture:
+            self._draw()
+
+    def _arrange(self) -> None:
+        """Show the passages or the picture, and give it the keys."""
+        picture = self.query_one(Picture)
+        passages = self.query_one(PassageList)
+        picture.display = self._shows_picture
+        passages.display = not self._shows_picture
+        self._note("")
+        (picture if self._shows_picture else passages).focus()
+
+    def _note(self, text: str) -> None:
+        note = self.query_one("#page-note", Static)
+        note.update(text)
+        note.display = bool(text)
+
+    def _draw(self) -> None:
+        self.query_one(Picture).show(None)
+        cited = self.cited
+        if self.home is not None and cited.locator.page is not None:
+            self._note(f"Drawing page {cited.locator.page} …")
+            self.draw_page(self.home, cited.path, cited.locator.page, cited.quote, self._index)
+
+    @work(thread=True, exclusive=True, group="page", exit_on_error=False)
+    def draw_page(self, home: Home, path: str, page: int, quote: str, index: int) -> None:
+        from pipelines.errors import EXPECTED_ERRORS
+
+        try:
+            self.post_message(PageDrawn(index, home.pages.picture(path, page, quote)))
+        except EXPECTED_ERRORS as error:
+            self.post_message(PageDrawn(index, None, failure_of(error)))
+
+    def on_page_drawn(self, event: PageDrawn) -> None:
+        event.stop()
+        if event.index != self._index or not self._shows_picture:
+            return
+        if event.picture is None:
+            self._shows_picture = False
+            self._arrange()
+            if event.failure is not None:
+                self.say(event.failure)
+            return
+        self._note("" if event.picture.lines else "The words that were quoted could not be found on this page.")
+        self.query_one(Picture).show(event.picture.marked(), _focus(event.picture))
+
+    # --- keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A page's picture is offered where there is one."""
+        if action == "picture":
+            return self.cited.locator.page is not None
+        return super().check_action(action, parameters)
 
     def action_next(self) -> None:
         self._go_to(self._index + 1)
@@ -117,19 +232,20 @@ class SourceScreen(HomeScreen):
         self._go_to(self._index - 1)
 
     def _go_to(self, index: int) -> None:
-        if 0 <= index < len(self._citations):
+        if 0 <= index < len(self._sources.citations):
             self._index = index
             self.show_citation()
 
     def action_open(self) -> None:
-        self.open_file(self.cited.path)
+        cited = self.cited
+        self.open_file(cited.path, cited.locator.page, cited.locator.line)
 
     @work(thread=True, exclusive=True, group="viewer", exit_on_error=False)
-    def open_file(self, path: str) -> None:
+    def open_file(self, path: str, page: int | None, line: int | None) -> None:
         from app.system_viewer import open_in_system_viewer
 
-        if failure := open_in_system_viewer(path):
-            self.post_message(WorkFailed(failure))
+        if said := open_in_system_viewer(path, page=page, line=line):
+            self.post_message(WorkFailed(said))
 
     def action_copy(self) -> None:
         cited = self.cited
@@ -142,10 +258,24 @@ class SourceScreen(HomeScreen):
         self.app.pop_screen()
 
 
-def _with_quote(passage: str, quote: str) -> Content:
-    """The passage with the quoted stretch made to stand out, where it is found, whatever its line breaks."""
-    words = quote.split()
-    found = re.search(r"\s+".join(map(re.escape, words)), passage) if words else None
-    if found is None:
-        return Content(passage)
-    return Content(passage, spans=[Span(found.start(), found.end(), "bold $text-accent")])
+def _claim(sentence: str) -> Content:
+    """A sentence of the answer that rests on the source."""
+    return Content.styled(f"“{on_one_line(sentence, limit=MAX_CLAIM_CHARS)}”", "italic $text-muted")
+
+
+def _headings(view: PassageView) -> str:
+    """The document's title and the headings that the passage stands under."""
+    headings = [clean_line(heading) for heading in view.cited.heading_path]
+    title = clean_line(view.title)
+    return HEADING_SEPARATOR.join(
+        part for part in (headings if headings[:1] == [title] else [title, *headings]) if part
+    )
+
+
+def _focus(picture: PagePicture) -> tuple[float, float, float, float] | None:
+    """The cited lines in the picture's pixels."""
+    if not picture.lines:
+        return None
+    lefts, tops, rights, bottoms = zip(*picture.lines, strict=True)
+    scale = picture.pixels_per_pt
+    return (min(lefts) * scale, min(tops) * scale, max(rights) * scale, max(bottoms) * scale)

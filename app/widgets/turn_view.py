@@ -19,7 +19,7 @@ from app.marks import without_marks
 from app.messages import Failure
 from app.present import ENDINGS, annotated_markdown, answer_figures, answer_verdict, copied_answer
 from app.terminal_text import TerminalTextFilter, clean
-from app.widgets.source_row import ShowSource, SourceRow
+from app.widgets.source_row import ShowSource, SourceRow, Sources
 from app.widgets.sourced_markdown import SOURCE_SCHEME
 from app.widgets.streaming_markdown import StreamingMarkdown
 from pipelines.turn import Answer, Citation
@@ -133,7 +133,12 @@ class TurnView(VerticalGroup):
             self._set(self._figures, answer_figures(self._model, self._timings))
 
     def _source_rows(self) -> list[SourceRow]:
-        return [SourceRow(self.citations, index) for index in range(len(self.citations))]
+        return [SourceRow(self.sources, index) for index in range(len(self.citations))]
+
+    @property
+    def sources(self) -> Sources:
+        """What the answer cites, and which of its sentences stands on what."""
+        return Sources(self.citations, self.text, tuple(self._sentences))
 
     async def fail(self, failure: Failure) -> None:
         """The turn came to nothing, or to half an answer."""
@@ -171,7 +176,7 @@ class TurnView(VerticalGroup):
         if event.href.startswith(SOURCE_SCHEME):
             n = int(event.href.removeprefix(SOURCE_SCHEME))
             if n in numbers:
-                self.post_message(ShowSource(self.citations, numbers.index(n)))
+                self.post_message(ShowSource(self.sources, numbers.index(n)))
 
     def _set(self, line: Static, text: str) -> None:
         line.update(text)

@@ -59,18 +59,20 @@ async def test_a_source_opens_at_its_passage_and_the_next_follows() -> None:
         shown = screen_text(app)
         assert isinstance(app.screen, SourceScreen)
         assert "[1] /files/a.md · line 3" in shown
-        assert shown.index("What stands before.") < shown.index("█ The pier was built") < shown.index("stands behind.")
+        assert (
+            shown.index("What stands before.") < shown.index("█ 1 │ The pier was built") < shown.index("stands behind.")
+        )
         assert "Harbours / Piers" in shown
-        await pilot.press("down")
+        await pilot.press("n")
         await settle(pilot)
         shown = screen_text(app)
         assert "[2] /files/b.md · line 9" in shown
         assert "has left the library since" in shown
         assert "the repair of 1901" in shown
-        await pilot.press("down", "y")
+        await pilot.press("n", "y")
         await settle(pilot)
         assert app.clipboard == "the repair of 1901\n— /files/b.md, line 9"
-        await pilot.press("up", "escape")
+        await pilot.press("N", "escape")
         await settle(pilot)
         assert is_at_chat(app)
 
