@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -166,11 +167,12 @@ class GgufTextEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text alone: no special tokens, not cut."""
-        return len(self._vocab.ids(text, special=False))
+        with self._in_use():
+            return len(self._vocab.ids(text, special=False))
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A vector of shape (dimension,), of length 1."""
-        vector: NDArray[np.float32] = self._embed_group([self._token_ids(self.query_prefix + text)])[0]
+        vector: NDArray[np.float32] = self._embed_group(self._token_ids([self.query_prefix + text]))[0]
         return vector
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -187,22 +189,31 @@ class GgufTextEmbedder:
 
         Always the same groups for the same texts: a vector depends a little on its company.
         """
-        token_ids = [self._token_ids(self.passage_prefix + text) for text in texts]
+        token_ids = self._token_ids([self.passage_prefix + text for text in texts])
         lengths = [len(ids) for ids in token_ids]
         for group in groups_by_length(lengths, most_tokens=LEAST_BATCH_TOKENS, most_texts=MOST_TEXTS):
             yield np.array(group, np.intp), self._embed_group([token_ids[index] for index in group])
 
-    def _token_ids(self, text: str) -> TokenIds:
-        """What the model is given: special tokens around, the text cut so that they fit."""
-        room = self.max_tokens - len(self._before) - len(self._behind)
-        ids = np.concatenate([self._before, self._vocab.content_ids(text)[:room], self._behind])
-        return ids if len(ids) else np.array([max(0, self._vocab.eos_id)], np.int32)
-
-    def _embed_group(self, group: Sequence[TokenIds]) -> NDArray[np.float32]:
-        """Vectors of shape (len(group), dimension)."""
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Native memory is only touched inside: it is neither shared with another thread nor freed meanwhile."""
         with self._working:
             if not self._context:
                 raise EngineFailed(f"{self.model_id} is closed")
+            yield
+
+    def _token_ids(self, texts: Sequence[str]) -> list[TokenIds]:
+        """What the model is given of each: special tokens around, the text cut so that they fit."""
+        room = self.max_tokens - len(self._before) - len(self._behind)
+        with self._in_use():
+            all_ids = [
+                np.concatenate([self._before, self._vocab.content_ids(text)[:room], self._behind]) for text in texts
+            ]
+            return [ids if len(ids) else np.array([max(0, self._vocab.eos_id)], np.int32) for ids in all_ids]
+
+    def _embed_group(self, group: Sequence[TokenIds]) -> NDArray[np.float32]:
+        """Vectors of shape (len(group), dimension)."""
+        with self._in_use():
             self._fill_batch(group)
             self._library.llama_set_n_threads(self._context, self._threads, self._threads)
             memory = self._library.llama_get_memory(self._context)

@@ -86,8 +86,16 @@ def write_tiny_gguf(
     tensors = _weights(shape, len(tokens), np.random.default_rng(seed))
     if end_token_bias:
         _make_likely(tensors, special["eos"], end_token_bias)
+    return _write(path, _metadata(shape, tokens, merges, special, vocabulary, chat_template), tensors)
+
+
+def write_gguf(path: Path, metadata: Sequence[tuple[str, object]], tensors: dict[str, npt.NDArray[np.float32]]) -> Path:
+    """Write any GGUF file: strings, whole numbers, fractions, truths, and lists of strings or of whole numbers."""
+    return _write(path, [_entry(key, value) for key, value in metadata], tensors)
+
+
+def _write(path: Path, metadata: Sequence[bytes], tensors: dict[str, npt.NDArray[np.float32]]) -> Path:
     with path.open("wb") as file:
-        metadata = _metadata(shape, tokens, merges, special, vocabulary, chat_template)
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
         for entry in metadata:
             file.write(entry)
@@ -226,6 +234,24 @@ def _string(text: str) -> bytes:
 
 def _key(key: str, kind: int) -> bytes:
     return _string(key) + struct.pack("<I", kind)
+
+
+def _entry(key: str, value: object) -> bytes:
+    match value:
+        case bool():
+            return _key(key, _BOOL) + struct.pack("<?", value)
+        case int():
+            return _entry_number(key, value)
+        case float():
+            return _key(key, _FLOAT32) + struct.pack("<f", value)
+        case str():
+            return _entry_string(key, value)
+        case [str(), *_]:
+            return _entry_strings(key, value)
+        case [int(), *_]:
+            return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}i", _INT32, len(value), *value)
+        case _:
+            raise TypeError(f"{key}: {value!r} has no place in a GGUF header")
 
 
 def _entry_string(key: str, text: str) -> bytes:
