@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from pipelines.errors import MISSING_ERRORS, EmptyQuestion, SettingsInvalid
+from pipelines.errors import MISSING_ERRORS, EmptyQuestion, QueryNotUnderstood, SettingsInvalid
 
 
 class ExitCode(IntEnum):
@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     """The thing asked failed."""
     USAGE = 2
-    """It was asked in a way that homebody does not understand: arguments, settings, an empty question."""
+    """It was asked in a way that homebody does not understand: arguments, settings, a filter, an empty question."""
     MISSING = 3
     """Something needed is not here (weights, a device, memory); the hint has the command that gets it."""
     INTERRUPTED = 130
@@ -25,6 +25,6 @@ def exit_code_of(error: Exception) -> ExitCode:
     """The status for an error that ended the command."""
     if isinstance(error, MISSING_ERRORS):
         return ExitCode.MISSING
-    if isinstance(error, SettingsInvalid | EmptyQuestion):
+    if isinstance(error, SettingsInvalid | EmptyQuestion | QueryNotUnderstood):
         return ExitCode.USAGE
     return ExitCode.FAILED

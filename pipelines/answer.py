@@ -23,9 +23,10 @@ from pipelines.foreground import Foreground
 from pipelines.grounding import check
 from pipelines.passages import Passage
 from pipelines.prompt import BuiltPrompt, PromptBuilder, PromptLimits
-from pipelines.question import Need, conversation_speaks_of, fitting, understand
+from pipelines.question import Need, conversation_speaks_of, fitting, place_of_last, understand
 from pipelines.settings import Settings
 from pipelines.turn import Answer, Attachment, Placement, Timings, Turn
+from rag.query import ParsedQuery, parse_query
 from rag.records import Hit
 
 NOTHING_FOUND = "Your files don't say anything about this."
@@ -39,7 +40,7 @@ MIN_LONG_QUESTION_CHARACTERS = 2000
 CLEARLY_NEARER = 0.1
 """By cosine; see `_news`."""
 
-SearchLibrary = Callable[[str, int], Sequence[Hit]]
+SearchLibrary = Callable[[ParsedQuery, int], Sequence[Hit]]
 """A query and how many passages are wanted; best first."""
 BorrowChat = Callable[[], AbstractContextManager[ChatModel]]
 """The chat model for this caller alone until the block is left; loads it first if need be."""
@@ -101,20 +102,24 @@ class AnswerPipeline:
         the library raise.
         """
         started_s = self._clock()
-        question = turn.question.strip()
-        if not question:
+        typed = turn.question.strip()
+        if not typed:
             raise EmptyQuestion("nothing was asked", hint="type a question")
+        # What chooses the files is for the search; the model is asked the rest.
+        asked = parse_query(typed) if turn.use_library else ParsedQuery(typed)
+        if not asked.text:
+            raise EmptyQuestion("nothing was asked beside the filters", hint="`homebody search` lists what they choose")
         if turn.attachments and not any(attachment.text.strip() for attachment in turn.attachments):
             names = ", ".join(attachment.name for attachment in turn.attachments)
             raise FileNotUsable(f"{names}: there is no text in it", hint="give a file with text, or ask without it")
         history: Sequence[PastTurn] = ()
         if turn.conversation_id is not None:
             history = self._conversations.history(turn.conversation_id)
-        record = AnswerRecord.begin(self._conversations, turn, question, clock=self._clock)
+        record = AnswerRecord.begin(self._conversations, turn, typed, clock=self._clock)
         try:
             yield TurnStarted(record.conversation_id, record.turn_id)
             yield from record.notices()
-            yield from self._answer(turn, question, history, record, stop, started_s)
+            yield from self._answer(turn, asked, history, record, stop, started_s)
         except (GeneratorExit, KeyboardInterrupt):
             record.break_off("stopped")
             raise
@@ -127,12 +132,13 @@ class AnswerPipeline:
     def _answer(
         self,
         turn: Turn,
-        question: str,
+        asked: ParsedQuery,
         history: Sequence[PastTurn],
         record: AnswerRecord,
         stop: threading.Event,
         started_s: float,
     ) -> Iterator[AnswerEvent]:
+        question = asked.text
         attachments = turn.attachments
         if len(question) > self._long_question_characters():
             question, pasted = split_long_question(question)
@@ -142,11 +148,16 @@ class AnswerPipeline:
                 "ask in one or two sentences, before or after the text",
             )
         need = understand(question, history)
+        place = asked if asked.restricted or not need.leans_on_last else place_of_last(history)
         hits: list[Hit] = []
         with self._foreground.busy():
             if turn.use_library:
-                hits, retrieved = self._retrieve(need)
+                hits, retrieved = self._retrieve(need, place)
                 yield retrieved
+                if not hits and place.restricted:
+                    yield Notice(
+                        "Only the files that the filters choose were looked at.", "leave the filters out to look at all"
+                    )
                 if not hits and not attachments and not _may_be_talked_about(need, history):
                     yield from self._say_nothing_found(question, record, started_s)
                     return
@@ -155,7 +166,7 @@ class AnswerPipeline:
                 return
             if model_id := self._chat_to_load():
                 yield EngineLoading(model_id, "chat")
-            asks_files = bool(attachments) or (turn.use_library and not need.is_talk)
+            asks_files = bool(attachments) or (turn.use_library and (bool(hits) or not need.is_talk))
             with self._borrow_chat() as model:
                 builder = PromptBuilder(model, self._limits(), history, question, asks_files=asks_files)
                 prompt, notices = self._build(builder, question, attachments, _news(hits, need, builder))
@@ -171,10 +182,15 @@ class AnswerPipeline:
         yield from record.notices()
         yield AnswerDone(answer)
 
-    def _retrieve(self, need: Need) -> tuple[list[Hit], Retrieved]:
+    def _retrieve(self, need: Need, place: ParsedQuery) -> tuple[list[Hit], Retrieved]:
+        """`place` says which files are looked at. "Sum up kind:pdf after:yesterday" names them and nothing else."""
         started_s = self._clock()
-        found = [] if need.is_talk else self._search(need.query, self._settings.answer.passages)
-        hits = fitting(found, need.query)
+        hits: list[Hit] = []
+        if not need.is_talk:
+            found = self._search(place.looking_for(need.query), self._settings.answer.passages)
+            hits = fitting(found, need.query)
+        elif place.filters and not need.leans_on_last:
+            hits = list(self._search(place.looking_for(""), self._settings.answer.passages))
         return hits, Retrieved(tuple(hits), self._clock() - started_s)
 
     def _build(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from models.errors import DeviceUnavailable, ModelError, NotEnoughMemory, WeightsDamaged, WeightsMissing
 from rag.errors import LibraryError, ReadError
+from rag.query import QueryNotUnderstood
 
 
 class PipelineError(Exception):
@@ -64,6 +65,7 @@ __all__ = [
     "NoSuchConversation",
     "OfflineViolation",
     "PipelineError",
+    "QueryNotUnderstood",
     "ReadError",
     "SettingsInvalid",
     "WeightsMissing",

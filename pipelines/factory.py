@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -45,10 +45,13 @@ from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.pdf_pages import PdfPages
 from rag.ports import Reranker, TextEmbedder
+from rag.query import ParsedQuery, parse_query
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
-from rag.records import ChunkDraft, DocumentRow, Hit, Kind, ReadDocument
+from rag.records import ChunkDraft, DocumentRow, Hit, ReadDocument
+from rag.reranking import Reranking
+from rag.scope import Scopes
 from rag.search import Search
 from rag.vectors import Vectors
 from rag.roots import Roots
@@ -125,6 +128,14 @@ class HomeOnThisMachine:
         return Vectors(self._db, self._chroma, exact_up_to=self._settings.library.exact_search_up_to_chunks)
 
     @cached_property
+    def _keyword_index(self) -> KeywordIndex:
+        return KeywordIndex(self._db)
+
+    @cached_property
+    def _scopes(self) -> Scopes:
+        return Scopes(self._db)
+
+    @cached_property
     def _embedders(self) -> LibraryEmbedders:
         return LibraryEmbedders(self._db, self._engines.text)
 
@@ -194,15 +205,13 @@ class HomeOnThisMachine:
             yield from self._engines.new_notices()
             yield event
 
-    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         started_s = time.perf_counter()
         with self._foreground.busy():
-            hits, notices = self._find(query, k=k, kinds=kinds)
+            hits, notices = self._find(parse_query(query).and_kinds(kinds or ()), k=k, join=True)
         return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
 
-    def _find(
-        self, query: str, *, k: int, kinds: frozenset[Kind] | None = None
-    ) -> tuple[list[Hit], tuple[Notice, ...]]:
+    def _find(self, query: ParsedQuery, *, k: int, join: bool = False) -> tuple[list[Hit], tuple[Notice, ...]]:
         """By words and by meaning; by words alone, and said, where there is no embedder."""
         embedder: TextEmbedder | None = None
         notices: list[Notice] = []
@@ -214,8 +223,28 @@ class HomeOnThisMachine:
                 embedder = None
                 notices.append(Notice(f"{error}: found by words only", error.hint))
         notices.extend(self._engines.new_notices())
-        search = Search(self._db, self._vectors, KeywordIndex(self._db), embedder)
-        return search.search(query, k=k, kinds=kinds), tuple(notices)
+        search = Search(
+            self._db,
+            self._vectors,
+            self._keyword_index,
+            embedder,
+            scopes=self._scopes,
+            reranking=self._reranking(notices) if embedder is not None else None,
+        )
+        found = search.find(query, k=k, join=join)
+        return found.hits, (*notices, *map(Notice, found.notes))
+
+    def _reranking(self, notices: list[Notice]) -> Reranking | None:
+        """None where no reranker is installed or wanted, and said where one is and does not work."""
+        wanted = self._settings.search
+        if not wanted.rerank or not self._engines.text.reranker_id():
+            return None
+        try:
+            reranker = self._engines.text.reranker()
+        except ModelError as error:
+            notices.append(Notice(f"{error}: found without reranking", error.hint))
+            return None
+        return Reranking(reranker, passages=wanted.rerank_passages, within_s=wanted.rerank_within_s)
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)

@@ -7,7 +7,7 @@ work as they are iterated: closing one, or setting its stop event, ends the work
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -148,7 +148,12 @@ class Home(Protocol):
         """
         ...
 
-    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult: ...
+    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+        """`query` may have filters (`rag/query.py`); `kinds` narrows it further, by names that `kind:` takes.
+
+        Raises QueryNotUnderstood for a filter that makes no sense.
+        """
+        ...
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:
         """None when the passage has left the library since."""

@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipelines.conversations import PastTurn
 from pipelines.names import find_names
 from pipelines.quantities import Quantity, find_quantities
 from pipelines.words import WORD, content_stems, fold, stem, word_set
+from rag.query import ParsedQuery, QueryNotUnderstood, parse_query
 from rag.records import Hit
 
 MIN_COSINE = 0.2
@@ -90,6 +92,18 @@ def understand(question: str, history: Sequence[PastTurn]) -> Need:
     before = _subject_words(history[-1].search_query or history[-1].question)
     new = [word for word in before if stem(word) not in stems][:CARRIED_OVER_WORDS]
     return Need(f"{question} {' '.join(new)}".strip(), stems, leans_on_last=True)
+
+
+def place_of_last(history: Sequence[PastTurn]) -> ParsedQuery:
+    """The files that the conversation is about: those which its latest question with filters chose, as long as the
+    questions since then lean on it."""
+    for at in range(len(history) - 1, -1, -1):
+        with suppress(QueryNotUnderstood):  # a folder that was there then, a word that is a filter only now
+            if (asked := parse_query(history[at].question)).restricted:
+                return ParsedQuery("", asked.filters, without=asked.without)
+        if not understand(history[at].question, history[:at]).leans_on_last:
+            break
+    return ParsedQuery("")
 
 
 def subject_stems(question: str) -> tuple[str, ...]:

@@ -54,6 +54,14 @@ class LibrarySettings(Section):
     """A Chroma server in place of homebody's own folder, `http://host:8000`: the only address that is let through."""
 
 
+class SearchSettings(Section):
+    rerank: bool = True
+    """Where a reranker is installed, it has a voice in the order of the best passages."""
+    rerank_passages: int = Field(default=20, ge=2, le=200)
+    rerank_within_s: float = Field(default=0.6, gt=0, le=60)
+    """No further passages are given to it when this has passed."""
+
+
 class AnswerSettings(Section):
     first_word_s: float = Field(default=8.0, gt=0, le=600)
     """The user's patience: how long reading the prompt may take. Fewer passages on a slower machine."""
@@ -72,5 +80,6 @@ class Settings(Section):
     embed: EmbedSettings = EmbedSettings()
     device: DeviceSettings = DeviceSettings()
     library: LibrarySettings = LibrarySettings()
+    search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
     look: LookSettings = LookSettings()

@@ -143,21 +143,21 @@ def kinds_named(named: Iterable[str]) -> tuple[frozenset[Kind], frozenset[str]]:
 
 def contents_within(db: LibraryDb, filters: Filters) -> list[int]:
     """The ids of the contents that pass, newest document first."""
-    where, parameters = _condition(filters)
-    _register_functions(db)
+    where, parameters = document_condition(filters)
+    register_functions(db)
     rows = db.query(
         "SELECT content_id FROM documents JOIN contents USING (content_id)"
-        f" WHERE {where} GROUP BY content_id ORDER BY max({_DATE_S}) DESC, content_id DESC",
+        f" WHERE {where} GROUP BY content_id ORDER BY max({DOCUMENT_DATE_S}) DESC, content_id DESC",
         parameters,
     )
     return [row[0] for row in rows]
 
 
-_DATE_S = f"coalesce(written_at_s, mtime_ns / {NS_PER_S}.0)"
+DOCUMENT_DATE_S = f"coalesce(written_at_s, mtime_ns / {NS_PER_S}.0)"
 
 
-def _condition(filters: Filters) -> tuple[str, list[Any]]:
-    conditions: list[str] = ["documents.state = 'read'"]
+def document_condition(filters: Filters) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["TRUE"]
     parameters: list[Any] = []
 
     def any_of(condition: str, values: Iterable[Iterable[Any]]) -> None:
@@ -172,10 +172,10 @@ def _condition(filters: Filters) -> tuple[str, list[Any]]:
         conditions.append(f"(kind IN ({marks[0]}) OR suffix IN ({marks[1]}))")
         parameters += [*sorted(filters.kinds), *sorted(filters.suffixes)]
     if filters.after_s is not None:
-        conditions.append(f"{_DATE_S} >= ?")
+        conditions.append(f"{DOCUMENT_DATE_S} >= ?")
         parameters.append(filters.after_s)
     if filters.before_s is not None:
-        conditions.append(f"{_DATE_S} < ?")
+        conditions.append(f"{DOCUMENT_DATE_S} < ?")
         parameters.append(filters.before_s)
     any_of("(path = ? OR (path >= ? AND path < ?))", map(_bytes_under, filters.folders))
     any_of("instr(folded_folder(path_text), ?) > 0", ((folded(each),) for each in filters.path_parts))
@@ -214,7 +214,7 @@ def _folder_of(path: str) -> str:
     return _folded_folder(path[: path.rfind(os.sep) + 1])
 
 
-def _register_functions(db: LibraryDb) -> None:
+def register_functions(db: LibraryDb) -> None:
     connection = db.connection
     connection.create_function("folded", 1, folded, deterministic=True)
     connection.create_function("folded_name", 1, _folded_name, deterministic=True)

@@ -6,16 +6,19 @@ Knows the tables `chunks`, `contents` and `documents`; not how a passage was fou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, cast
 
+from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
 from rag.library_db import LibraryDb
 from rag.records import Chunk, Kind, Locator
 
 ASKED_AT_ONCE = 500
 """SQLite takes 32,766 parameters, older ones 999."""
+
+_CHUNK = "chunk_id, chunks.content_id, ordinal, text, headings, locator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,13 @@ class Passage:
     """The document's own date, Unix time; None where it has none."""
     modified_at_s: float | None = None
     """When the file was changed last, Unix time; None where that is not known."""
+    files: int = 1
+    """How many files have this content."""
+
+    @property
+    def dated_s(self) -> float:
+        """Unix time: the document's own date, else its file's."""
+        return self.written_at_s if self.written_at_s is not None else self.modified_at_s or 0.0
 
 
 class Passages:
@@ -39,18 +49,21 @@ class Passages:
     def __init__(self, db: LibraryDb) -> None:
         self._db = db
 
-    def by_id(self, chunk_ids: Iterable[int]) -> dict[int, Passage]:
-        """The passages that are still in the library, by chunk id."""
+    def by_id(self, chunk_ids: Iterable[int], *, filters: Filters = NO_FILTERS) -> dict[int, Passage]:
+        """The passages that are still in the library, by chunk id, under a file that passes the filters."""
         wanted = list(chunk_ids)
         found: dict[int, Passage] = {}
+        condition, parameters = document_condition(filters)
+        if filters:
+            register_functions(self._db)
         for start in range(0, len(wanted), ASKED_AT_ONCE):
             some = wanted[start : start + ASKED_AT_ONCE]
             rows = self._db.query(
-                "SELECT chunk_id, chunks.content_id, ordinal, text, headings, locator, kind, title,"
-                " min(path_text), author, written_at_s, documents.mtime_ns"  # SQLite: the row that has the least path
+                f"SELECT {_CHUNK}, kind, title,"
+                " min(path_text), author, written_at_s, documents.mtime_ns, count(*)"  # SQLite: of the least path's row
                 " FROM chunks JOIN contents USING (content_id) JOIN documents USING (content_id)"
-                f" WHERE chunk_id IN ({','.join('?' * len(some))}) GROUP BY chunk_id",
-                some,
+                f" WHERE chunk_id IN ({','.join('?' * len(some))}) AND {condition} GROUP BY chunk_id",
+                (*some, *parameters),
             )
             for row in rows:
                 found[row[0]] = Passage(
@@ -61,6 +74,7 @@ class Passages:
                     author=row[9],
                     written_at_s=row[10],
                     modified_at_s=row[11] / 1e9 if row[11] else None,
+                    files=row[12],
                 )
         return found
 
@@ -72,12 +86,29 @@ class Passages:
         passage = self.by_id([chunk_id]).get(chunk_id)
         if passage is None:
             return None
+        content_id, ordinal = passage.chunk.content_id, passage.chunk.ordinal
+        return passage, tuple(self.between(content_id, ordinal - before, ordinal + after))
+
+    def between(self, content_id: int, first: int, last: int) -> list[Chunk]:
+        """The chunks of a content from one place to another, both included, in order."""
         rows = self._db.query(
-            "SELECT chunk_id, content_id, ordinal, text, headings, locator FROM chunks"
-            " WHERE content_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
-            (passage.chunk.content_id, passage.chunk.ordinal - before, passage.chunk.ordinal + after),
+            f"SELECT {_CHUNK} FROM chunks WHERE content_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
+            (content_id, first, last),
         )
-        return passage, tuple(_chunk(row) for row in rows)
+        return [_chunk(row) for row in rows]
+
+    def first_of(self, content_ids: Sequence[int], *, passages: int) -> list[int]:
+        """Chunk ids: of the first contents as they are given, `passages` in all, each content's first ones together."""
+        found: list[int] = []
+        each = max(1, -(-passages // max(1, len(content_ids))))
+        for content_id in content_ids:
+            if len(found) >= passages:
+                break
+            rows = self._db.query(
+                "SELECT chunk_id FROM chunks WHERE content_id = ? ORDER BY ordinal LIMIT ?", (content_id, each)
+            )
+            found += [row[0] for row in rows]
+        return found[:passages]
 
 
 def _chunk(row: tuple[Any, ...]) -> Chunk:

@@ -157,6 +157,16 @@ class Hit:
     vector_rank: int | None = None
     cosine: float | None = None
     """Similarity of query and passage, where vectors took part."""
+    others: int = 0
+    """How many other files say the same: copies, and passages that are alike but for signs; the newest is shown."""
+    joined: tuple[Chunk, ...] = ()
+    """The passage with its neighbours under the same headings, in reading order; empty where they were not asked for.
+    `chunk` is one of them, and the one to cite."""
+
+    @property
+    def readable_text(self) -> str:
+        """The passage with its neighbours, where they were asked for."""
+        return "\n\n".join(each.text for each in self.joined) if self.joined else self.chunk.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,32 @@
 """Answer "which passages of my files are about this?" from words, meaning and file names together.
 
-Each of the three gives a ranking; reciprocal rank fusion joins them. Then what says the same twice is dropped
-and no file may fill the list. Without an embedder, or before vectors exist, words alone answer.
+Each of the three gives a ranking; reciprocal rank fusion joins them. What the query means as it stands (a code, a
+number, a name) and few passages have goes first. Where a reranker is installed it has a voice in the order of the
+best. Then what says the same twice is shown once, and no file may fill the list. Without an embedder, or before
+vectors exist, words alone answer.
 
 Knows nothing of prompts or of answers.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
+from rag.exact_vectors import VectorHit
 from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
-from rag.keyword_index import KeywordIndex
+from rag.keyword_index import FoundByWords, KeywordIndex
 from rag.library_db import LibraryDb
+from rag.near_duplicates import Print
 from rag.passages import Passage, Passages
 from rag.ports import TextEmbedder
-from rag.records import Hit, Kind
-from rag.vectors import VectorHit, Vectors
+from rag.query import ParsedQuery, parse_query
+from rag.query_terms import words_of
+from rag.records import Chunk, Hit
+from rag.reranking import Reranking, is_clear
+from rag.scope import Scope, Scopes
+from rag.vectors import Vectors
 
 OVERFETCH = 4
 FETCHED_AT_LEAST = 50
@@ -29,89 +37,226 @@ VECTORS_WEIGHT = 1.0
 NAMES_WEIGHT = 1.0
 PASSAGES_A_NAMED_FILE = 3
 
-SAME_WORDS = 0.9
-"""Two passages that share this much of their words, and all numbers and names, say the same."""
-
 QUERY_CHARS = 2000
 """Of a long question the embedder is given its beginning and its end; it reads some 250 tokens."""
+
+JOINED_CHUNKS = 3
+"""Neighbours that were both found, and the ones beside them, make one readable passage of at most so many."""
+JOINED_CHARS = 2400
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, and what the user should know of how."""
+
+    hits: list[Hit]
+    notes: tuple[str, ...] = ()
+    """In a sentence each."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """One place of the list, while it is filled."""
+
+    passage: Passage
+    score: float
+    order: int
+    files: int
+    """That say the same."""
+    ordinals: list[int] = field(default_factory=list)
+    """Of found neighbours, its own among them."""
 
 
 class Search:
     """Searches one library. Thread-safe as its parts are."""
 
     def __init__(
-        self, db: LibraryDb, vectors: Vectors, keyword_index: KeywordIndex, embedder: TextEmbedder | None
+        self,
+        db: LibraryDb,
+        vectors: Vectors,
+        keyword_index: KeywordIndex,
+        embedder: TextEmbedder | None,
+        *,
+        scopes: Scopes | None = None,
+        reranking: Reranking | None = None,
     ) -> None:
         self._db = db
         self._vectors = vectors
         self._keyword_index = keyword_index
         self._embedder = embedder
+        self._scopes = scopes or Scopes(db)
+        self._reranking = reranking
         self._passages = Passages(db)
 
     def search(
-        self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None, per_document: int | None = None
+        self, query: ParsedQuery | str, *, k: int = 10, per_document: int | None = None, join: bool = False
     ) -> list[Hit]:
-        """At most k passages, best first; none for a query without words.
+        """The hits of `find`."""
+        return self.find(query, k=k, per_document=per_document, join=join).hits
+
+    def find(
+        self, query: ParsedQuery | str, *, k: int = 10, per_document: int | None = None, join: bool = False
+    ) -> Found:
+        """At most k passages, best first; none for a query without words, but for one of filters alone: that lists
+        the newest documents.
 
         A file gives at most `per_document` of them (None: three, or a third of k where that is more) unless
-        there are too few others. Raises EmbedderMismatch when the vectors are another embedder's.
+        there are too few others. With `join`, neighbours that were both found take one place, and each hit has its
+        passage with those beside it. Raises EmbedderMismatch when the vectors are another embedder's, and
+        QueryNotUnderstood for a filter that makes no sense.
         """
-        if not query.strip() or k < 1:
-            return []
+        parsed = parse_query(query) if isinstance(query, str) else query
+        notes: list[str] = []
+        scope = self._scope(parsed, notes)
+        if k < 1 or (scope is not None and not scope):
+            return Found([], tuple(notes))
+        if not words_of(parsed.text):
+            return Found(self._newest(parsed, scope, k, join) if parsed.filters else [], tuple(notes))
         limit = max(OVERFETCH * k, FETCHED_AT_LEAST)
-        words = self._keyword_index.search(query, limit=limit, kinds=kinds)
-        near = self._near(query, limit, kinds)
-        names = self._in_named_files(query, kinds)
-        fused = reciprocal_rank_fusion(
-            [words, [hit.chunk_id for hit in near], names], weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT]
-        )
-        candidates = self._loaded(fused, at_once=2 * k)
-        chosen = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)))
-        words_rank = {chunk_id: rank for rank, chunk_id in enumerate(words, start=1)}
-        vector_rank = {hit.chunk_id: rank for rank, hit in enumerate(near, start=1)}
-        cosine = {hit.chunk_id: hit.cosine for hit in near}
-        return [
-            Hit(
-                rank=rank,
-                score=score,
-                chunk=passage.chunk,
-                path=passage.path,
-                title=passage.title,
-                kind=passage.kind,
-                words_rank=words_rank.get(passage.chunk.chunk_id),
-                vector_rank=vector_rank.get(passage.chunk.chunk_id),
-                cosine=cosine.get(passage.chunk.chunk_id),
-            )
-            for rank, (passage, score) in enumerate(chosen, start=1)
-        ]
+        words = self._keyword_index.find(parsed.text, limit=limit, within=scope)
+        if words.misspelt:
+            said = ", ".join(f"“{word}”" for word in words.misspelt)
+            notes.append(f"no file has {said}: similar words were looked for")
+        near = self._near(parsed.text, limit, scope)
+        fused = self._fused(words, near, self._in_named_files(parsed.text, scope))
+        candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=2 * k)
+        if self._wants_reranking(words, near):
+            candidates = self._reranked(parsed, fused, at_once=2 * k)
+        places = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)), join=join)
+        return Found(self._hits(places, words, near, join=join), tuple(notes))
 
-    def _loaded(self, fused: Sequence[tuple[int, float]], *, at_once: int) -> Iterator[tuple[Passage, float]]:
+    def _scope(self, parsed: ParsedQuery, notes: list[str]) -> Scope | None:
+        """None where every passage may be found."""
+        if not parsed.restricted and not parsed.phrases:
+            return None
+        scope = self._scopes.within(parsed.filters)
+        if not scope:
+            notes.append("no file passes the filters" if parsed.filters else "there is nothing to search yet")
+            return scope
+        for excluded in parsed.without:
+            scope = scope.narrowed(self._keyword_index.containing(excluded), to_them=False)
+        for phrase in parsed.phrases:
+            with_it = scope.narrowed(self._keyword_index.containing(phrase), to_them=True)
+            if with_it:
+                scope = with_it
+            else:
+                notes.append(f"no passage has “{phrase}” word for word")
+        return scope
+
+    def _fused(self, words: FoundByWords, near: Sequence[VectorHit], names: Sequence[int]) -> list[tuple[int, float]]:
+        """Chunk ids with their scores, best first. What rare terms tell counts more than any rank."""
+        fused = reciprocal_rank_fusion(
+            [words.ranked, [hit.chunk_id for hit in near], names],
+            weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT],
+        )
+        if not words.decided:
+            return fused
+        scores = {**dict.fromkeys(words.decided, 0.0), **dict(fused)}
+        told = ((chunk_id, score + words.decided.get(chunk_id, 0.0)) for chunk_id, score in scores.items())
+        return sorted(told, key=lambda item: (-item[1], item[0]))
+
+    def _loaded(
+        self, fused: Sequence[tuple[int, float]], parsed: ParsedQuery, *, at_once: int
+    ) -> Iterator[tuple[Passage, float]]:
         """The passages with their scores, read as they are asked for: mostly the first few are enough."""
         for start in range(0, len(fused), at_once):
             some = fused[start : start + at_once]
-            passages = self._passages.by_id(chunk_id for chunk_id, _ in some)
+            passages = self._passages.by_id((chunk_id for chunk_id, _ in some), filters=parsed.filters)
             yield from ((passages[chunk_id], score) for chunk_id, score in some if chunk_id in passages)
 
-    def _near(self, query: str, limit: int, kinds: frozenset[Kind] | None) -> list[VectorHit]:
+    def _wants_reranking(self, words: FoundByWords, near: Sequence[VectorHit]) -> bool:
+        """Not where rare terms decide, nor where words and vectors are sure."""
+        if self._reranking is None or words.decided:
+            return False
+        return not is_clear(words.ranked, [(hit.chunk_id, hit.cosine) for hit in near])
+
+    def _reranked(
+        self, parsed: ParsedQuery, fused: Sequence[tuple[int, float]], *, at_once: int
+    ) -> Iterator[tuple[Passage, float]]:
+        assert self._reranking is not None
+        first = list(self._loaded(fused[: self._reranking.passages], parsed, at_once=self._reranking.passages))
+        texts = ["\n".join((*passage.chunk.heading_path, passage.chunk.text)) for passage, _ in first]
+        votes = self._reranking.votes(parsed.text, texts)
+        votes += [0.0] * (len(first) - len(votes))
+        voted = [(passage, score + vote) for (passage, score), vote in zip(first, votes, strict=True)]
+        yield from sorted(voted, key=lambda item: -item[1])
+        yield from self._loaded(fused[self._reranking.passages :], parsed, at_once=at_once)
+
+    def _near(self, query: str, limit: int, scope: Scope | None) -> list[VectorHit]:
         if self._embedder is None:
             return []
-        check_identity(self._db, self._embedder)
-        if self._vectors.empty:
-            return []
-        return self._vectors.search(self._embedder.embed_query(_shortened(query)), limit=limit, kinds=kinds)
+        # In one state of the library: its embedder and its vectors change together, while searches go on.
+        with self._db.snapshot():
+            check_identity(self._db, self._embedder)
+            if self._vectors.empty:
+                return []
+            return self._vectors.search(self._embedder.embed_query(_shortened(query)), limit=limit, within=scope)
 
-    def _in_named_files(self, query: str, kinds: frozenset[Kind] | None) -> list[int]:
+    def _in_named_files(self, query: str, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""
         per_file = [
             self._keyword_index.search_in(content_id, query, limit=PASSAGES_A_NAMED_FILE)
-            for content_id in self._keyword_index.named_contents(query, kinds=kinds)
+            for content_id in self._keyword_index.named_contents(query)
         ]
-        return [
+        found = [
             chunk_ids[place]
             for place in range(PASSAGES_A_NAMED_FILE)
             for chunk_ids in per_file
             if place < len(chunk_ids)
         ]
+        return found if scope is None else scope.only(found)
+
+    def _newest(self, parsed: ParsedQuery, scope: Scope | None, k: int, join: bool) -> list[Hit]:
+        """The first passages of the newest documents that pass the filters."""
+        contents = (scope.contents if scope is not None else None) or ()
+        chunk_ids = self._passages.first_of(contents, passages=k)
+        if scope is not None:
+            chunk_ids = scope.only(chunk_ids)
+        loaded = self._loaded([(each, 0.0) for each in chunk_ids], parsed, at_once=max(1, k))
+        places = [
+            _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
+            for order, (passage, score) in enumerate(loaded)
+        ]
+        return self._hits(places, FoundByWords([]), [], join=join)
+
+    def _hits(
+        self, places: Sequence[_Place], words: FoundByWords, near: Sequence[VectorHit], *, join: bool
+    ) -> list[Hit]:
+        words_rank = {chunk_id: rank for rank, chunk_id in enumerate(words.ranked, start=1)}
+        vector_rank = {hit.chunk_id: rank for rank, hit in enumerate(near, start=1)}
+        cosine = {hit.chunk_id: hit.cosine for hit in near}
+        return [
+            Hit(
+                rank=rank,
+                score=place.score,
+                chunk=place.passage.chunk,
+                path=place.passage.path,
+                title=place.passage.title,
+                kind=place.passage.kind,
+                words_rank=words_rank.get(place.passage.chunk.chunk_id),
+                vector_rank=vector_rank.get(place.passage.chunk.chunk_id),
+                cosine=cosine.get(place.passage.chunk.chunk_id),
+                others=place.files - 1,
+                joined=self._joined(place) if join else (),
+            )
+            for rank, place in enumerate(places, start=1)
+        ]
+
+    def _joined(self, place: _Place) -> tuple[Chunk, ...]:
+        """The found neighbours, and those beside them that stand under the same headings, while there is room."""
+        own = place.passage.chunk
+        first, last = min(place.ordinals), max(place.ordinals)
+        around = {chunk.ordinal: chunk for chunk in self._passages.between(own.content_id, first - 1, last + 1)}
+        around.setdefault(own.ordinal, own)
+        room = JOINED_CHARS - sum(len(around[each].text) for each in range(first, last + 1) if each in around)
+        for beside in (last + 1, first - 1):
+            neighbour = around.get(beside)
+            if neighbour is None or last - first + 1 >= JOINED_CHUNKS:
+                continue
+            if neighbour.heading_path == own.heading_path and len(neighbour.text) <= room:
+                room -= len(neighbour.text)
+                first, last = min(first, beside), max(last, beside)
+        return tuple(around[each] for each in range(first, last + 1) if each in around)
 
 
 def _shortened(query: str) -> str:
@@ -121,57 +266,64 @@ def _shortened(query: str) -> str:
     return f"{query[:half]} {query[-half:]}"
 
 
-def choose(candidates: Iterable[tuple[Passage, float]], k: int, per_document: int) -> list[tuple[Passage, float]]:
+def choose(
+    candidates: Iterable[tuple[Passage, float]], k: int, per_document: int, *, join: bool = False
+) -> list[_Place]:
     """The best k of what was found, best first: nothing twice, and room for more than one file.
 
-    What is over a file's share comes in only where there are too few others; then its score decides its place.
+    Of passages that say the same the newest is shown. What is over a file's share comes in only where there are too
+    few others; then its score decides its place.
     """
-    chosen: list[tuple[int, Passage, float]] = []
+    chosen: list[_Place] = []
     over_share: list[tuple[int, Passage, float]] = []
     taken: dict[int, int] = {}
-    prints: list[_Print] = []
-    for place, (passage, score) in enumerate(candidates):
+    prints: list[tuple[Print, _Place]] = []
+
+    def take(order: int, passage: Passage, score: float) -> bool:
+        """Whether the passage got a place of its own."""
+        candidate = Print(passage.chunk.text)
+        for known, place in prints:
+            if candidate.same_as(known):
+                _add_same(place, passage)
+                return False
+        if join and any(_join_neighbour(place, passage) for place in chosen):
+            return False
+        place = _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
+        chosen.append(place)
+        prints.append((candidate, place))
+        return True
+
+    for order, (passage, score) in enumerate(candidates):
         content_id = passage.chunk.content_id
         if taken.get(content_id, 0) >= per_document:
-            over_share.append((place, passage, score))
-        elif _is_new(passage.chunk.text, prints):
-            chosen.append((place, passage, score))
+            over_share.append((order, passage, score))
+        elif take(order, passage, score):
             taken[content_id] = taken.get(content_id, 0) + 1
             if len(chosen) == k:
                 break
-    for place, passage, score in over_share:
+    for order, passage, score in over_share:
         if len(chosen) == k:
             break
-        if _is_new(passage.chunk.text, prints):
-            chosen.append((place, passage, score))
-    return [(passage, score) for _, passage, score in sorted(chosen, key=lambda each: each[0])]
+        take(order, passage, score)
+    return sorted(chosen, key=lambda place: place.order)
 
 
-_WORD = re.compile(r"\w+")
+def _add_same(place: _Place, passage: Passage) -> None:
+    if passage.chunk.content_id != place.passage.chunk.content_id:
+        place.files += passage.files
+    if passage.dated_s > place.passage.dated_s:
+        place.passage, place.ordinals = passage, [passage.chunk.ordinal]
 
 
-class _Print:
-    """What of a text is compared to see whether it says the same as another."""
-
-    __slots__ = ("particulars", "words")
-
-    def __init__(self, text: str) -> None:
-        words = _WORD.findall(text)
-        self.words = frozenset(word.casefold() for word in words)
-        # Bills of two months are nearly the same text: a number or a name tells them apart.
-        self.particulars = frozenset(word for word in words if word[0].isupper() or not word.isalpha())
-
-    def same_as(self, other: _Print) -> bool:
-        if self.particulars != other.particulars:
-            return False
-        shared = len(self.words & other.words)
-        return shared >= SAME_WORDS * len(self.words | other.words)
-
-
-def _is_new(text: str, prints: list[_Print]) -> bool:
-    """Whether no earlier text says the same; the text is then remembered in `prints`."""
-    candidate = _Print(text)
-    if any(candidate.same_as(each) for each in prints):
+def _join_neighbour(place: _Place, passage: Passage) -> bool:
+    """Whether the passage stands right beside one that has a place, and now shares it."""
+    own, other = place.passage.chunk, passage.chunk
+    if own.content_id != other.content_id or own.heading_path != other.heading_path:
         return False
-    prints.append(candidate)
+    beside = other.ordinal in (min(place.ordinals) - 1, max(place.ordinals) + 1)
+    if not beside or len(place.ordinals) >= JOINED_CHUNKS:
+        return False
+    if len(own.text) + len(other.text) > JOINED_CHARS:
+        return False
+    place.ordinals.append(other.ordinal)
     return True

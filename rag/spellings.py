@@ -44,7 +44,7 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\u30ff\u3105-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
 )
-_UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 
 _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe"})
 _PLAIN = str.maketrans(
@@ -74,7 +74,7 @@ def unspaced_runs(text: str) -> list[str]:
     if text.isascii():
         return []
     found = []
-    for match in _UNSPACED_RUN.finditer(text):
+    for match in UNSPACED_RUN.finditer(text):
         run = "".join(each for each in unicodedata.normalize("NFKC", match[0]) if each.isalnum())
         if run:
             found.append(run)
@@ -168,7 +168,7 @@ def _of_letters(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=20_000)
 def _letters_of(word: str) -> tuple[str, ...]:
-    if _UNSPACED_RUN.search(word):
+    if UNSPACED_RUN.search(word):
         return ()
     compatible = unicodedata.normalize("NFKC", word)
     plain = without_marks(compatible).translate(_PLAIN)
@@ -192,4 +192,12 @@ def _as_tokenized(word: str) -> str:
     return "".join(bare)
 
 
-__all__ = ["number_readings", "other_spellings", "pairs", "spellings_column", "unspaced_runs", "without_marks"]
+__all__ = [
+    "UNSPACED_RUN",
+    "number_readings",
+    "other_spellings",
+    "pairs",
+    "spellings_column",
+    "unspaced_runs",
+    "without_marks",
+]

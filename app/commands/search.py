@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,6 @@ from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
 if TYPE_CHECKING:
     from pipelines.events import SearchResult
     from pipelines.home import Home
-    from pipelines.turn import Kind
 
 LINES_A_HIT = 3
 
@@ -26,7 +25,7 @@ def search(
     query: Annotated[str | None, typer.Argument(metavar="QUERY", help="Words, or a question.")] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, max=1000, help="How many passages.")] = 10,
     kind: Annotated[
-        str, typer.Option("--kind", metavar="KINDS", help="Only these, with commas: text, image, audio.")
+        str, typer.Option("--kind", metavar="KINDS", help="Only these, with commas: text, image, pdf, mail, code, …")
     ] = "",
     batch: BatchOption = None,
     json: JsonOption = False,
@@ -34,9 +33,13 @@ def search(
 ) -> None:
     """Find passages by words and by meaning.
 
+    In QUERY, kind:pdf after:2025-01 before:2025-06-30 in:~/notes author:anna name:invoice choose the files, "exact
+    words" must be in the passage, -word must not. With filters alone the newest documents are listed.
+
     \b
     Examples:
       homebody search "notice period"
+      homebody search "boiler kind:pdf after:2024 in:~/house -gas"
       homebody search -k 3 --json "boiler service" | jq -r '.hits[].path'
       homebody search --batch questions.txt > hits.jsonl
     """
@@ -63,14 +66,15 @@ def search(
             _print_result(result, home, invocation.console)
 
 
-def _kinds(named: str) -> frozenset[Kind] | None:
-    from pipelines.turn import Kind
+def _kinds(named: str) -> frozenset[str] | None:
+    from pipelines.query import KIND_NAMES, UnknownKind, kinds_named
 
-    known: tuple[Kind, ...] = get_args(Kind)
-    wanted = {each.strip() for each in named.split(",") if each.strip()}
-    if unknown := wanted - set(known):
-        raise WrongUsage(f"there is no kind {', '.join(sorted(unknown))}; known: {', '.join(known)}")
-    return frozenset(each for each in known if each in wanted) or None
+    wanted = frozenset(each.strip() for each in named.split(",") if each.strip())
+    try:
+        kinds_named(sorted(wanted))
+    except UnknownKind as error:
+        raise WrongUsage(f"there is no kind {error}; known: {', '.join(KIND_NAMES)}") from error
+    return wanted or None
 
 
 def _print_result(result: SearchResult, home: Home, console: Console) -> None:

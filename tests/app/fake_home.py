@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipelines.errors import NoSuchConversation
@@ -31,7 +31,7 @@ from pipelines.page_picture import PagePicture
 from pipelines.paths import HomePaths
 from pipelines.settings import LookSettings, Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Locator, Placement, Timings, Turn
-from rag.records import Chunk, DocumentRow, DocumentState, Hit, Kind
+from rag.records import Chunk, DocumentRow, DocumentState, Hit
 
 Scripted = str | Exception | threading.Event | AnswerEvent
 ScriptedIndex = Exception | threading.Event | IndexEvent
@@ -239,7 +239,7 @@ class FakeHome:
         self.ended.append("index")
         yield IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=stop.is_set()))
 
-    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         raise NotImplementedError(f"the terminal UI does not search by itself: {query!r} {k} {kinds}")
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:  # noqa: ARG002

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,7 +48,7 @@ from pipelines.pull_events import (
 )
 from pipelines.settings import Settings
 from rag.errors import LibraryDamaged
-from rag.records import Hit, Kind
+from rag.records import Hit
 from tests.app.fake_home import FakeHome, chunk, citation, document, done, sentence
 
 HOSTILE = "\x1b[31mred\x1b]52;c;eA==\x07\u202e"
@@ -64,11 +64,11 @@ class ScriptedHome(FakeHome):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.searches: list[tuple[str, int, frozenset[Kind] | None]] = []
+        self.searches: list[tuple[str, int, Collection[str] | None]] = []
         self.results: list[SearchResult | Exception] = []
         self.reembedded: list[bool] = []
 
-    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         self.searches.append((query, k, kinds))
         result = self.results.pop(0) if self.results else SearchResult((), 0.01)
         if isinstance(result, Exception):

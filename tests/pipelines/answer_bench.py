@@ -15,6 +15,7 @@ from pipelines.turn import Answer, Turn
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
 from rag.library_db import LibraryDb
+from rag.query import ParsedQuery
 from rag.records import Chunk, Hit, Locator
 from tests.fakes import CountableEmbedder, ScriptedChatModel
 
@@ -34,9 +35,12 @@ class ScriptedSearch:
         self.hits: list[Hit] = list(hits)
         self.error: Exception | None = None
         self.history: list[str] = []
+        self.places: list[ParsedQuery] = []
+        """The queries with their filters."""
 
-    def __call__(self, query: str, k: int) -> Sequence[Hit]:
-        self.history.append(query)
+    def __call__(self, query: ParsedQuery, k: int) -> Sequence[Hit]:
+        self.history.append(query.text)
+        self.places.append(query)
         if self.error is not None:
             raise self.error
         return self.hits[:k]

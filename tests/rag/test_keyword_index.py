@@ -6,8 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag.keyword_index import MAX_TERMS, KeywordIndex, match_expression, query_phrases, words_of
+from rag.filters import Filters
+from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
+from rag.query_terms import MAX_TERMS, match_expression, question_terms, words_of
+from rag.scope import Scopes
 from tests.rag.stored_library import assert_whole, chunk_ids, record
 
 
@@ -57,8 +60,10 @@ def test_a_question_of_stop_words_only_still_asks(db: LibraryDb, index: KeywordI
 
 
 def test_kinds_filter(db: LibraryDb, index: KeywordIndex) -> None:
-    assert found(db, index.search("boiler", limit=5, kinds=frozenset({"image"}))) == ["a red boiler"]
-    assert index.search("boiler", limit=5, kinds=frozenset({"audio"})) == []
+    pictures = Scopes(db).within(Filters(kinds=frozenset({"image"})))
+    assert found(db, index.search("boiler", limit=5, within=pictures)) == ["a red boiler"]
+    recordings = Scopes(db).within(Filters(kinds=frozenset({"audio"})))
+    assert index.search("boiler", limit=5, within=recordings) == []
 
 
 @pytest.mark.parametrize(
@@ -96,22 +101,26 @@ def test_no_words_find_nothing(index: KeywordIndex) -> None:
 
 def test_a_question_of_any_length_is_asked(index: KeywordIndex) -> None:
     long_question = " ".join(f"word{n}" for n in range(100_000)) + " 640 rent"
-    assert len(query_phrases(long_question)) == MAX_TERMS
+    assert len(question_terms(long_question)) == MAX_TERMS
     index.search(long_question, limit=5)
 
 
 def test_quoted_phrases_and_words_with_signs_become_phrases() -> None:
-    assert query_phrases('who said "peace at last" in foo_bar?') == [
-        "peace at last",
-        "foo bar",
-        "said",
-        "peace",
-        "last",
-        "foo",
-        "bar",
+    terms = question_terms('who said "peace at last" in foo_bar and not in the other rooms?')
+    assert [term.expression for term in terms] == [
+        '"peace at last"',
+        '"foo bar"',
+        '"foobar"',
+        '"said"',
+        '"peace"',
+        '"last"',
+        '"foo"',
+        '"bar"',
+        '"rooms"',
     ]
+    assert [term.expression for term in terms if term.decides] == ['"peace at last"', '"foo bar"']
     assert match_expression(['a"b', "c"]) == '"a""b" OR "c"'
-    assert words_of("Crème brûlée, 2% naïve_x") == ["creme", "brulee", "2", "naive", "x"]
+    assert words_of("Crème brûlée, 2% naïve_x") == ["crème", "brûlée", "2", "naïve", "x"]
 
 
 @pytest.mark.parametrize(

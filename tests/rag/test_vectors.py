@@ -11,8 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from rag.documents import Documents
+from rag.exact_vectors import ExactVectors
+from rag.filters import Filters
 from rag.library_db import LibraryDb
-from rag.vectors import ExactVectors, Vectors, count_vectors
+from rag.scope import Scopes
+from rag.vectors import Vectors, count_vectors
 from tests.conftest import PROJECT_ROOT
 from tests.fakes import CountableEmbedder
 from tests.rag.stored_library import assert_whole, chunk_ids, embed_all, record
@@ -103,10 +106,10 @@ def test_kinds_filter(db: LibraryDb) -> None:
     record(db, "/cat.jpg", ["cat cat dog"], kind="image")
     embed_all(db, EMBEDDER)
     query, vectors = EMBEDDER.embed_query("cat"), ExactVectors(db)
-    assert [hit.chunk_id for hit in vectors.search(query, limit=5, kinds=frozenset({"image"}))] == chunk_ids(
-        db, "/cat.jpg"
-    )
-    assert vectors.search(query, limit=5, kinds=frozenset({"audio"})) == []
+    pictures = Scopes(db).within(Filters(kinds=frozenset({"image"})))
+    assert [hit.chunk_id for hit in vectors.search(query, limit=5, within=pictures)] == chunk_ids(db, "/cat.jpg")
+    recordings = Scopes(db).within(Filters(kinds=frozenset({"audio"})))
+    assert vectors.search(query, limit=5, within=recordings) == []
 
 
 def test_searching_goes_on_while_another_thread_indexes(db: LibraryDb) -> None:
