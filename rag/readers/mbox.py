@@ -17,7 +17,7 @@ from rag.readers.clean_text import clean_title
 from rag.readers.contract import Member, OpenedFile, Reading, ReadLimits
 from rag.readers.file_window import lines_beginning, open_window
 from rag.readers.mail_kind import begins_message
-from rag.readers.mime_parts import MAX_HEADER_BYTES, USUAL_HEADER_BYTES
+from rag.readers.mime_parts import read_header
 
 MAX_LINE_BYTES = 400
 MAX_SUBJECT_CHARS = 80
@@ -57,16 +57,11 @@ def _messages(file: OpenedFile) -> Iterator[Member]:
 
 def _message(file: OpenedFile, begin: int, end: int) -> Iterator[Member]:
     """The message; nothing if it was deleted."""
-    file.stream.seek(begin)
-    content = file.stream.read(min(USUAL_HEADER_BYTES, end - begin))
-    headers, body = mail_headers.parse_header(content)
-    if body == len(content) == USUAL_HEADER_BYTES:
-        content += file.stream.read(min(MAX_HEADER_BYTES, end - begin) - len(content))
-        headers, body = mail_headers.parse_header(content)
+    headers, _ = read_header(file.stream, begin, end)
     if _is_deleted(mail_headers.header_text(headers, "x-mozilla-status")):
         return
-    identity = mail_headers.header_text(headers, "message-id").encode() or content[:body]
-    told = hashlib.sha256(identity).hexdigest()[:HASH_CHARS]
+    identity = mail_headers.header_text(headers, "message-id") or str(headers.items())
+    told = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:HASH_CHARS]
     sent_at = mail_headers.sent_at(headers)
     subject = clean_title(mail_headers.header_text(headers, "subject"))[:MAX_SUBJECT_CHARS].strip()
     name = " ".join(

@@ -92,11 +92,12 @@ def find_parts(stream: BinaryIO, begin: int, end: int) -> Part:
             place = places.get(mark[:-2])
         if place is None:
             continue
-        _close(opened, places, place + 1, offset)
+        ends_at = _without_line_end(stream, offset)
+        _close(opened, places, place + 1, ends_at)
         if opened[place].part.children:
-            opened[place].part.children[-1].end = _without_line_end(stream, offset)
+            opened[place].part.children[-1].end = ends_at
         if closes:
-            _close(opened, places, place, offset)
+            _close(opened, places, place, ends_at)
             if not opened:
                 break
             continue
@@ -112,27 +113,40 @@ def find_parts(stream: BinaryIO, begin: int, end: int) -> Part:
 
 def _part_at(stream: BinaryIO, begin: int, end: int, default_kind: str, *, skip_line: bool = False) -> Part:
     """`skip_line`: `begin` is at the end of a line, and the part begins with the next."""
-    stream.seek(begin)
     if skip_line:
+        stream.seek(begin)
         begin += len(stream.readline(MAX_BOUNDARY_LINE_BYTES))
-    content = stream.read(max(0, min(USUAL_HEADER_BYTES, end - begin)))
-    headers, body = mail_headers.parse_header(content)
-    if body == len(content) == USUAL_HEADER_BYTES:
-        content += stream.read(max(0, min(MAX_HEADER_BYTES - len(content), end - begin - len(content))))
-        headers, body = mail_headers.parse_header(content)
-    if body == len(content) == MAX_HEADER_BYTES:
-        body = _end_of_header(stream, begin + body, end) - begin
+    headers, body = read_header(stream, begin, end)
     kind = mail_headers.content_type(headers) if headers.get("content-type") else default_kind
-    return Part(headers, begin + body, end, kind)
+    return Part(headers, body, end, kind)
+
+
+def read_header(stream: BinaryIO, begin: int, end: int) -> tuple[Message, int]:
+    """The header that stands at an offset, as far as MAX_HEADER_BYTES, and where the body begins."""
+    usual = _header_within(stream, begin, end, USUAL_HEADER_BYTES)
+    headers, body, is_whole = usual if usual[2] else _header_within(stream, begin, end, MAX_HEADER_BYTES)
+    return headers, body if is_whole else _end_of_header(stream, body, end)
+
+
+def _header_within(stream: BinaryIO, begin: int, end: int, limit: int) -> tuple[Message, int, bool]:
+    """The header as far as `limit`, where it ends, and whether that is its end."""
+    stream.seek(begin)
+    content = stream.read(max(0, min(limit, end - begin)))
+    is_all = begin + len(content) >= end
+    if not is_all:
+        content = content[: content.rfind(b"\n") + 1] or content
+    headers, body = mail_headers.parse_header(content)
+    return headers, begin + body, is_all or body < len(content) or content.endswith((b"\n\n", b"\n\r\n"))
 
 
 def _end_of_header(stream: BinaryIO, begin: int, end: int) -> int:
-    """Where the body begins after a header that is longer than what is read of it."""
-    for offset, line in lines_beginning(stream, b"", begin, end, 2):
-        if offset > begin and not line:
-            stream.seek(offset)
-            return offset + len(stream.readline(2))
-    return end
+    """Where the body begins after a header that is longer than what is read of it: after an empty line."""
+    body = end
+    for empty_line in (b"\n", b"\r\n"):
+        for offset, _ in lines_beginning(stream, empty_line, begin, body, len(empty_line)):
+            body = min(body, offset + len(empty_line))
+            break
+    return body
 
 
 def _open_multipart(part: Part, opened: list[_Open], places: dict[bytes, int]) -> None:

@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from functools import partial
 from typing import BinaryIO
 
-from rag.errors import EmptyFile, TooLarge
+from rag.errors import EmptyFile, ReadError, TooLarge
 from rag.readers import mail_headers
 from rag.readers.clean_text import clean_text
 from rag.readers.compressed_rtf import decompress_rtf
@@ -28,6 +28,7 @@ from rag.readers.html import html_as_text
 from rag.readers.mail_blocks import Mail, mail_blocks
 from rag.readers.mail_text import best_version
 from rag.readers.mapi import MESSAGE_HEAD_BYTES, Properties, open_ole
+from rag.readers.rtf import read_rtf
 
 MAX_ATTACHMENTS = 5000
 MAX_DEPTH = 5
@@ -55,7 +56,7 @@ def read_msg(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile, EmptyFile for a message of which nothing can be said."""
     message = Properties(open_ole(file.stream, file.name), (), MESSAGE_HEAD_BYTES)
     attachments = _attached(message)
-    mail = _mail_of(message, [name for name, _ in attachments])
+    mail = _mail_of(message, [name for name, _ in attachments], limits)
     blocks = list(mail_blocks(mail))
     if not blocks and not attachments:
         raise EmptyFile(f"{file.name} has neither headers nor text", hint="there is nothing in it to find")
@@ -72,7 +73,7 @@ def read_msg(file: OpenedFile, limits: ReadLimits) -> Reading:
     )
 
 
-def _mail_of(message: Properties, attachments: list[str]) -> Mail:
+def _mail_of(message: Properties, attachments: list[str], limits: ReadLimits) -> Mail:
     headers, _ = mail_headers.parse_header(message.text(_HEADERS).encode("utf-8", "replace"))
     sender = mail_headers.sender_of(headers)
     name = _one_line(message.text(_SENDER_NAME) or message.text(_REPRESENTED_NAME))
@@ -90,18 +91,18 @@ def _mail_of(message: Properties, attachments: list[str]) -> Mail:
         cc=mail_headers.header_text(headers, "cc") or _one_line(message.text(_CC)),
         date_line=mail_headers.header_text(headers, "date") or (format_datetime(sent_at) if sent_at else ""),
         sent_at=sent_at,
-        text=_text_of(message),
+        text=_text_of(message, limits),
         remarks=["Signed or encrypted (S/MIME): its text is not read"] if ".SMIME" in kind else [],
         attachments=attachments,
     )
 
 
-def _text_of(message: Properties) -> str:
+def _text_of(message: Properties, limits: ReadLimits) -> str:
     plain = message.text(_BODY).replace("\r\n", "\n").replace("\r", "\n")
     html = message.binary(_HTML)
     as_text = html_as_text(_decoded_html(message, html)) if html else html_as_text(message.text(_HTML))
     text = best_version(plain, as_text)
-    return text if text.strip() else _rtf_words(message.binary(_RTF))
+    return text if text.strip() else _rtf_words(message.binary(_RTF), limits)
 
 
 def _decoded_html(message: Properties, html: bytes) -> str:
@@ -112,13 +113,12 @@ def _decoded_html(message: Properties, html: bytes) -> str:
         return message.encoded_text(_HTML)
 
 
-def _rtf_words(compressed: bytes) -> str:
-    from striprtf.striprtf import rtf_to_text
-
+def _rtf_words(compressed: bytes, limits: ReadLimits) -> str:
     try:
-        rtf = decompress_rtf(compressed, MAX_RTF_BYTES).decode("latin-1")
-        return str(rtf_to_text(rtf, errors="replace")) if rtf else ""
-    except (ValueError, LookupError):  # not compressed RTF; a code page that Python does not have
+        rtf = decompress_rtf(compressed, MAX_RTF_BYTES)
+        reading = read_rtf(OpenedFile("the message", io.BytesIO(rtf), len(rtf), 0), limits)
+        return "\n\n".join(block.text for block in reading.blocks)
+    except (ValueError, ReadError):  # no compressed RTF, or no words in it: then the message has no text
         return ""
 
 
@@ -181,7 +181,7 @@ def _open_message(message: Properties, name: str, limits: ReadLimits) -> BinaryI
 
 def _as_mime(message: Properties, name: str, limits: ReadLimits, depth: int) -> MIMEMultipart:
     """An attached message as a mail of its own, for the EML reader: the same bytes every time."""
-    mail = _mail_of(message, [])
+    mail = _mail_of(message, [], limits)
     told = (mail.sender_line, mail.to, mail.cc, mail.date_line, mail.subject)
     identity = hashlib.sha256("\n".join((*told, mail.text)).encode("utf-8", "replace")).hexdigest()
     mime = MIMEMultipart(boundary=f"{identity[:40]}-{depth}")

@@ -1,0 +1,1 @@
+"""What the tests use of aspose-email-foss, which ships no types."""
