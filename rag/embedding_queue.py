@@ -3,7 +3,7 @@
 Where texts are padded together, or quantised over a whole batch, a passage's vector depends a little on the
 others in its batch. The same library must come out however often indexing was killed, so the company is fixed
 when a content is stored: contents join numbered groups, and a group's passages are sorted by length and cut
-into batches. After a crash the batches are the same ones: one that was stored in part is embedded again, and
+into batches, those of a long content some thousand at a time. After a crash the batches are the same ones: one that was stored in part is embedded again, and
 what was missing is stored.
 
 Knows nothing of embedders: `pipelines.ingest` asks one for the vectors.
@@ -24,6 +24,9 @@ from rag.library_db import LibraryDb
 BATCH_PASSAGES = 128
 """What is handed to the embedder at once, and at most embedded again after a crash. In smaller ones its threads
 wait for each other at the end of each."""
+
+WINDOW_PASSAGES = 2048
+"""Of one content that are sorted together. A book has fewer; a table of 200 MB, with 300,000, must not be loaded."""
 
 VectorTable = Literal["vectors", "next_vectors"]
 VECTORS: Final = "vectors"
@@ -69,20 +72,21 @@ class EmbeddingQueue:
 
     def waiting(self) -> int:
         """How many passages have no vector yet."""
-        all_of = " WHERE state = 'words'" if self._into == VECTORS else ""
+        all_of = " AND state = 'words'" if self._into == VECTORS else ""
         ((waiting,),) = self._db.query(
             f"SELECT count(chunks.chunk_id) - count({self._into}.chunk_id) FROM contents"
-            f" JOIN chunks USING (content_id) LEFT JOIN {self._into} USING (chunk_id){all_of}"
+            f" JOIN chunks USING (content_id) LEFT JOIN {self._into} USING (chunk_id) WHERE complete = 1{all_of}"
         )
         return int(waiting)
 
     def batches(self, *, reading_goes_on: bool, stop: threading.Event) -> Iterator[PassageBatch]:
         """The batches that have a passage without a vector, group by group; those that need none are skipped.
 
-        While reading goes on the last group may still grow, so it waits. Ends early once `stop` is set.
+        While reading goes on the last group may still grow, so it waits, and so does one that began meanwhile. Ends
+        early once `stop` is set.
         """
         ((last,),) = self._db.query("SELECT max(embed_group) FROM contents")
-        todo = dict.fromkeys(group for group in self._groups() if not (reading_goes_on and group == last))
+        todo = dict.fromkeys(group for group in self._groups() if group < last or not reading_goes_on)
         while todo:
             preferred = self._preferred
             first = [group for group in self._groups_of(preferred) if group in todo]
@@ -100,12 +104,13 @@ class EmbeddingQueue:
         """Those with a passage without a vector, in their order."""
         if self._into == VECTORS:
             rows = self._db.query(
-                "SELECT DISTINCT embed_group FROM contents WHERE state = 'words' ORDER BY embed_group"
+                "SELECT DISTINCT embed_group FROM contents WHERE state = 'words' AND complete = 1 ORDER BY embed_group"
             )
         else:
             rows = self._db.query(
                 f"SELECT DISTINCT embed_group FROM contents JOIN chunks USING (content_id)"
-                f" LEFT JOIN {self._into} USING (chunk_id) WHERE {self._into}.chunk_id IS NULL ORDER BY embed_group"
+                f" LEFT JOIN {self._into} USING (chunk_id)"
+                f" WHERE {self._into}.chunk_id IS NULL AND complete = 1 ORDER BY embed_group"
             )
         return [int(row[0]) for row in rows]
 
@@ -116,12 +121,21 @@ class EmbeddingQueue:
         return [int(row[0][0]) for row in rows if row]  # a content may have left the library
 
     def _batches_of(self, group: int, preferred: Sequence[int]) -> Iterator[PassageBatch]:
-        """Those of one group that lack a vector; those with a preferred content first."""
+        """Those of one group that lack a vector; those with a preferred content first, window by window."""
+        ((last,),) = self._db.query(
+            "SELECT max(ordinal) FROM contents JOIN chunks USING (content_id) WHERE embed_group = ?", (group,)
+        )
+        for first in range(0, (last or 0) + 1, WINDOW_PASSAGES):
+            yield from self._batches_in(group, first, preferred)
+
+    def _batches_in(self, group: int, first: int, preferred: Sequence[int]) -> Iterator[PassageBatch]:
+        """The same for the passages of its contents from `first` on, as many as are sorted together."""
         rows = self._db.query(
             f"SELECT chunks.chunk_id, headings, text, {self._into}.chunk_id IS NULL, content_id FROM contents"
             f" JOIN chunks USING (content_id) LEFT JOIN {self._into} USING (chunk_id)"
-            " WHERE embed_group = ? ORDER BY token_count, chunks.chunk_id",
-            (group,),
+            " WHERE embed_group = ? AND complete = 1 AND ordinal >= ? AND ordinal < ?"
+            " ORDER BY token_count, chunks.chunk_id",
+            (group, first, first + WINDOW_PASSAGES),
         )
         batches = [rows[start : start + BATCH_PASSAGES] for start in range(0, len(rows), BATCH_PASSAGES)]
         lacking = [batch for batch in batches if any(row[3] for row in batch)]
@@ -151,6 +165,10 @@ class EmbeddingQueue:
                 connection.execute(
                     "UPDATE contents SET state = 'embedded' WHERE content_id IN"
                     f" (SELECT content_id FROM chunks WHERE chunk_id IN ({marks}))"
+                    # The last passage tells mostly: looking through all of a long content at every batch would cost
+                    # the square of its length.
+                    " AND (SELECT vectors.chunk_id FROM chunks LEFT JOIN vectors USING (chunk_id)"
+                    " WHERE chunks.content_id = contents.content_id ORDER BY ordinal DESC LIMIT 1) IS NOT NULL"
                     " AND NOT EXISTS (SELECT 1 FROM chunks LEFT JOIN vectors USING (chunk_id)"
                     " WHERE chunks.content_id = contents.content_id AND vectors.chunk_id IS NULL)",
                     tuple(chunk_ids),
