@@ -23,7 +23,7 @@ from rag.records import Block
 SEPARATORS = ",;\t|"
 SAMPLE_LINES = 100
 SAMPLE_LINE_CHARS = 10_000
-MAX_RECORD_CHARS = 4 << 20
+MAX_RECORD_CHARS = 1 << 20
 """Of one record; a longer one is a quotation mark that was never closed, or no table."""
 
 

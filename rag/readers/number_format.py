@@ -55,7 +55,7 @@ _FIRST_TRUE_SERIAL = 61
 
 def show_general(value: float) -> str:
     """15 significant digits, as Excel computes with."""
-    if value == int(value) and abs(value) < 1e15:
+    if abs(value) < 1e15 and value == int(value):
         return str(int(value))
     return format(value, ".15g")
 

@@ -159,6 +159,8 @@ def _table_of(head: list[Row], before: _Table, merges: tuple[Merge, ...]) -> _Ta
         if len(cells) < 2 or len(cells) < MIN_WIDTH_SHARE * width:
             continue
         below = [each for _, each in head[index + 1 :]]
+        if below and below[0].keys() - cells.keys() and _is_header(below[0], below[1:], strict=True):
+            continue  # an upper row of headers with gaps, which the lower one fills
         if not _is_header(cells, below, strict=bool(before.prefixes)):
             # An upper row of headers is judged with the lower one; anything else is the first row of data.
             if _could_be_labels(cells):
@@ -218,7 +220,7 @@ def _is_header(cells: Cells, below: list[Cells], *, strict: bool) -> bool:
             evidence += usual != "words"
         elif usual == _kind(text):
             # Years above amounts are headers; dates above dates are data.
-            evidence += 0 if any(len(value) != len(text) for value in values) else -1
+            evidence += 1 if usual == "number" and not all(map(_YEAR.fullmatch, values)) else -1
         else:
             evidence += 1
     distinct = len(set(cells.values())) == len(cells)
