@@ -17,7 +17,7 @@ from rag.records import Block
 GATHERED_CHARS = 700
 """Small definitions are taken together up to this length: about what a passage of 200 tokens holds of code."""
 TINY_CHARS = 150
-"""What is shorter and stands before a definition of its own size goes with that."""
+"""What is shorter goes with the large definition behind it: alone it would be a passage of a line or two."""
 MAX_NAME_CHARS = 100
 
 
@@ -39,7 +39,9 @@ class Definition:
 class _Gathered:
     """Neighbouring pieces that share a heading."""
 
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    begin: int
+    end: int
+    """The line after the last; `begin` where there is none yet."""
     names: list[str] = field(default_factory=list)
     chars: int = 0
 
@@ -57,7 +59,7 @@ def _blocks(
     definitions: Sequence[Definition],
     syntax: Syntax,
 ) -> Iterator[Block]:
-    gathered = _Gathered()
+    gathered = _Gathered(begin, begin)
     at = begin
     for definition in definitions:
         # Of two on one line the first has it; what would lie outside is cut off.
@@ -67,40 +69,41 @@ def _blocks(
         if between := _chars(lines, at, first):
             if gathered.chars + between > GATHERED_CHARS:
                 yield from _together(lines, gathered, path, syntax)
-                gathered = _Gathered()
-            gathered.spans.append((at, first))
+                gathered = _Gathered(at, at)
+            gathered.end = first
             gathered.chars += between
         own = _chars(lines, first, last)
-        if gathered.chars + own > GATHERED_CHARS and not (own <= GATHERED_CHARS and gathered.chars < TINY_CHARS):
-            if own > GATHERED_CHARS and gathered.spans and gathered.chars < TINY_CHARS:
-                first = gathered.spans[0][0]
+        if gathered.chars + own > GATHERED_CHARS:
+            if own > GATHERED_CHARS and gathered.chars < TINY_CHARS:
+                first = gathered.begin
             else:
                 yield from _together(lines, gathered, path, syntax)
-            gathered = _Gathered()
+            gathered = _Gathered(first, first)
         if own > GATHERED_CHARS:
             name = clean_title(definition.name)
             yield from _blocks(lines, first, last, (*path, name), definition.inner, syntax)
+            gathered = _Gathered(last, last)
         elif own:
-            gathered.spans.append((first, last))
+            gathered.end = last
             gathered.names.append(definition.name)
             gathered.chars += own
         at = last
-    if _chars(lines, at, end):
-        if gathered.chars and gathered.chars + _chars(lines, at, end) > GATHERED_CHARS:
+    if rest := _chars(lines, at, end):
+        if gathered.chars + rest > GATHERED_CHARS:
             yield from _together(lines, gathered, path, syntax)
-            gathered = _Gathered()
-        gathered.spans.append((at, end))
+            gathered = _Gathered(at, at)
+        gathered.end = end
     yield from _together(lines, gathered, path, syntax)
 
 
 def _together(lines: Sequence[str], gathered: _Gathered, path: tuple[str, ...], syntax: Syntax) -> Iterator[Block]:
-    """One block for each piece: a passage then holds whole ones."""
+    if gathered.end <= gathered.begin:
+        return
     names = ", ".join(gathered.names)
     if len(names) > MAX_NAME_CHARS:
         names = names[: names.rfind(", ", 0, MAX_NAME_CHARS) + 1] + " …"
     shared = (*path, clean_title(names)) if names else path
-    for begin, end in gathered.spans:
-        yield from line_blocks(lines, begin, end, shared, syntax)
+    yield from line_blocks(lines, gathered.begin, gathered.end, shared, syntax)
 
 
 def _chars(lines: Sequence[str], begin: int, end: int) -> int:

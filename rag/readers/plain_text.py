@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 from rag.errors import EmptyFile
@@ -54,19 +54,25 @@ def _read(file: OpenedFile, _limits: ReadLimits, syntax: Literal["prose", "code"
 
 
 def _blocks(file: OpenedFile, codec: str, syntax: Literal["prose", "code"]) -> Iterator[Block]:
-    line = 1
     found_any = False
-    for stretch in cut_stretches(decoded_pieces(file.stream, codec)):
+    for block in text_blocks(decoded_pieces(file.stream, codec), 1, syntax):
+        found_any = True
+        yield block
+    if not found_any:
+        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
+
+
+def text_blocks(pieces: Iterable[str], first_line: int, syntax: Literal["prose", "code"]) -> Iterator[Block]:
+    """Blocks of a text that comes in pieces of any length, and begins at `first_line` of its file."""
+    line = first_line
+    for stretch in cut_stretches(pieces):
         text = clean_text(stretch)
         body = text.lstrip("\n")
         start = line + len(text) - len(body)
         line += text.count("\n")
         body = body.rstrip()
         if body.strip():
-            found_any = True
             yield Block(body, Locator(line=start), syntax=syntax)
-    if not found_any:
-        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
 
 
 def decoded_pieces(stream: BinaryIO, codec: str) -> Iterator[str]:

@@ -1,0 +1,13 @@
+"""What homebody uses of ijson."""
+
+from collections.abc import Generator
+from typing import Any
+
+class JSONError(Exception): ...
+
+class sendable_list(list[tuple[str, Any]]):
+    def send(self, value: tuple[str, Any]) -> None: ...
+
+def basic_parse_coro(
+    target: sendable_list, *, multiple_values: bool = ..., allow_comments: bool = ..., use_float: bool = ...
+) -> Generator[None, bytes]: ...
