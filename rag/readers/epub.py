@@ -32,6 +32,9 @@ _PACKAGE_DOCUMENT = "application/oebps-package+xml"
 _FONT_ALGORITHMS = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#rc"})
 _PAGES = frozenset({"application/xhtml+xml", "text/html", "text/x-oeb1-document", "application/x-dtbook+xml"})
 _DECLARED = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9_.-]{2,40})")
+DOCUMENT_TYPE_CHARS = 1 << 16
+_DOCUMENT_TYPE = re.compile(r"<!DOCTYPE[^>\[]{0,500}\[.*?\]\s*>", re.DOTALL)
+"""One with declarations in it: the HTML parser takes it to end at the first of them."""
 _PARTIAL_DATE = re.compile(r"(\d{4})(?:-(\d\d))?")
 
 
@@ -177,8 +180,9 @@ def _date(told: Iterator[str]) -> float | None:
 
 def _decoded(content: bytes) -> str:
     """XML says its encoding, or has a mark, or is UTF-8."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
     declared = _DECLARED.match(content.removeprefix(b"\xef\xbb\xbf"))
     codec = declared_codec(declared[1].decode("ascii")) if declared else None
-    return content.decode(codec or "utf-8-sig", "replace").removeprefix("\ufeff")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codec = "utf-16"
+    text = content.decode(codec or "utf-8", "replace").removeprefix("\ufeff")
+    return _DOCUMENT_TYPE.sub("", text[:DOCUMENT_TYPE_CHARS], count=1) + text[DOCUMENT_TYPE_CHARS:]

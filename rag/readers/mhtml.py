@@ -32,8 +32,8 @@ def read_mhtml(file: OpenedFile, limits: ReadLimits) -> Reading:
 def _page(root: Part) -> Part | None:
     """The part that `start` names, or else the first that is a page."""
     pages = [part for part in root.leaves() if part.kind in ("text/html", "application/xhtml+xml")]
-    start = mail_headers.parameter(root.headers, "content-type", "start")
+    start = mail_headers.parameter(root.headers, "content-type", "start").strip("<>")
     for part in pages:
-        if start and mail_headers.header_text(part.headers, "content-id") == start:
+        if start and mail_headers.header_text(part.headers, "content-id").strip("<>") == start:
             return part
     return pages[0] if pages else None

@@ -132,8 +132,8 @@ class Package:
     def _damage(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, ValueError, RuntimeError) as error:
-            # ValueError is zipfile's for impossible offsets and names, and ours for impossible numbers;
+        except (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, ValueError, OSError, RuntimeError) as error:
+            # ValueError and OSError are zipfile's for impossible offsets and names, and ValueError ours for numbers;
             # RuntimeError its for an unknown compression (NotImplementedError).
             raise DamagedFile(
                 f"{self.name} is not {self.what}, or not whole ({error})",
