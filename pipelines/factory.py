@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,17 @@ from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversations import SavedConversations
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
-from pipelines.foreground import Foreground
+from pipelines.foreground import BatteryWatch, Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
+from pipelines.spare_cores import SpareCores
 from pipelines.turn import Turn
 from pipelines.vector_store import chroma_place
+from pipelines.watch import Watch
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
@@ -43,6 +46,7 @@ from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
+from rag.path_text import path_text
 from rag.pdf_pages import PdfPages
 from rag.ports import Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
@@ -51,11 +55,11 @@ from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
 from rag.records import ChunkDraft, DocumentRow, Hit, ReadDocument
 from rag.reranking import Reranking
+from rag.roots import Roots
 from rag.scope import Scopes
 from rag.search import Search
 from rag.vectors import Vectors
-from rag.roots import Roots
-from rag.walk import walk
+from rag.walk import FoundFile, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
 
 
@@ -89,8 +93,12 @@ class HomeOnThisMachine:
         self._settings = settings
         self._engines = engines
         self._closed = False
-        self._foreground = Foreground()
+        self._foreground = Foreground(
+            held=BatteryWatch().is_low if settings.device.profile == "quiet" else lambda: False,
+            share=(lambda _engine: None) if settings.embed.threads else SpareCores().share,
+        )
         self._indexing = threading.Lock()
+        self._watch: Watch | None = None
         try:
             paths.create()
         except OSError as error:
@@ -170,7 +178,7 @@ class HomeOnThisMachine:
     def _ingest(self) -> Ingest:
         return Ingest(
             db=self._db,
-            walk=partial(walk, exclude=[self.paths.root]),
+            walk=self._walk,
             reader=self._reader,
             reading_identity=reading_identity(self._read_limits),
             readers=READER_VERSIONS,
@@ -180,6 +188,12 @@ class HomeOnThisMachine:
             chroma=self._chroma,
             foreground=self._foreground,
         )
+
+    def _walk(self, roots: Sequence[str]) -> Iterator[FoundFile | WalkProblem]:
+        return walk(roots, exclude=[self.paths.root], left_out=Roots(self._db).left_out())
+
+    def _view(self) -> View:
+        return View(exclude=[self.paths.root], left_out=Roots(self._db).left_out())
 
     @cached_property
     def _answering(self) -> AnswerPipeline:
@@ -253,6 +267,31 @@ class HomeOnThisMachine:
 
     def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
         """Raises LibraryLocked when another process writes, or when this one is indexing already."""
+        with self._only_writer():
+            yield from self._ingest.run([os.fspath(root) for root in roots], stop, reembed=reembed, named=True)
+
+    def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
+        with self._only_writer():
+            self._watch = Watch(
+                ingest=self._ingest,
+                roots=Roots(self._db),
+                view=self._view,
+                poll_s=self._settings.library.poll_s,
+            )
+            try:
+                yield from self._watch.run(stop)
+            finally:
+                self._watch = None
+
+    def look_again(self, roots: Iterable[Path] = ()) -> bool:
+        if (watch := self._watch) is None:
+            return False
+        watch.look_again(roots)
+        return True
+
+    @contextmanager
+    def _only_writer(self) -> Iterator[None]:
+        """Raises LibraryLocked."""
         if self.read_only_because:
             raise LibraryLocked(
                 f"the library cannot be changed now: {self.read_only_because}",
@@ -261,7 +300,7 @@ class HomeOnThisMachine:
         if not self._indexing.acquire(blocking=False):
             raise LibraryLocked("indexing is under way", hint="wait for it to finish, or stop it")
         try:
-            yield from self._ingest.run([os.fspath(root) for root in roots], stop, reembed=reembed)
+            yield
         finally:
             self._indexing.release()
 
@@ -284,6 +323,7 @@ class HomeOnThisMachine:
         )
 
     def library(self) -> LibraryStatus:
+        roots = Roots(self._db)
         counts, change = count_library(self._db), change_under_way(self._db)
         return LibraryStatus(
             roots=list_roots(self._db),
@@ -293,6 +333,8 @@ class HomeOnThisMachine:
             chunks_embedded=counts.chunks_embedded,
             embedder=self._embedders.serving_id(),
             vector_store=self._vectors.describe(),
+            away={root.path: root.away for root in roots.listed() if root.away},
+            left_out=tuple(map(path_text, sorted(roots.left_out()))),
             next_embedder=change.to.model_id if change is not None else "",
             chunks_reembedded=change.embedded if change is not None else 0,
         )
@@ -305,7 +347,8 @@ class HomeOnThisMachine:
             raise LibraryLocked(
                 f"the library cannot be changed now: {self.read_only_because}", hint="close it and do it again"
             )
-        return Roots(self._db).forget(root)
+        watch = self._watch
+        return Roots(self._db).forget(root) if watch is None else watch.forget(root)
 
     # ------------------------------------------------------------------ engines
 

@@ -7,8 +7,8 @@ work as they are iterated: closing one, or setting its stop event, ends the work
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -76,6 +76,10 @@ class LibraryStatus:
     embedder: str
     vector_store: str
     """`exact`, or `chroma`, and why in a few words."""
+    away: Mapping[str, str] = field(default_factory=dict)
+    """Roots that are not connected, with the reason; their files are still found."""
+    left_out: tuple[str, ...] = ()
+    """Files and folders inside a root that were forgotten: they stay out until they are added by name."""
     next_embedder: str = ""
     """The one that is to take its place; empty when no change is under way."""
     chunks_reembedded: int = 0
@@ -146,6 +150,19 @@ class Home(Protocol):
         Where the settings name another embedder than the library's, every vector is made anew with that one, and the
         old ones serve until all are there. `reembed` does so with the embedder at hand, whatever the settings say.
         """
+        ...
+
+    def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
+        """Bring the library up to date with all its folders, and keep it so until `stop` is set.
+
+        An IndexDone comes after each look that changed something. Raises LibraryLocked when another process
+        writes, or when this one is indexing.
+        """
+        ...
+
+    def look_again(self, roots: Iterable[Path] = ()) -> bool:
+        """While somebody follows: look through these files and folders next, new ones included; without any,
+        through all. False when nobody follows, and nothing was asked."""
         ...
 
     def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:

@@ -181,6 +181,7 @@ class IngestEmbedding:
             yield
             if not self._foreground.wait_until_free(self._stop):
                 return
+            self._foreground.make_room(embedder)
             began_s = time.monotonic()
 
     def finish(self) -> Iterator[IndexEvent]:

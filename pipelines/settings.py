@@ -48,6 +48,10 @@ class LibrarySettings(Section):
     read_timeout_s: float = Field(default=120.0, gt=0, le=86_400)
     reader_memory_mb: int = Field(default=2048, ge=256, le=2**20)
     max_pages: int = Field(default=5000, ge=1, le=10_000_000)
+    follow: bool = True
+    """The terminal UI follows the library's folders while it is open."""
+    poll_s: float = Field(default=30.0, ge=1.0, le=86_400)
+    """Between two looks through folders that the system tells nothing of: network drives, too many folders."""
     exact_search_up_to_chunks: int = Field(default=20_000, ge=0, le=100_000_000)
     """Up to this many chunks a query is compared with every vector; beyond, chromadb's HNSW is asked."""
     chroma_url: str = Field(default="", max_length=500, pattern=r"^(https?://[^\s/?#@]+/?)?$")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rag.errors import DamagedFile, ReadError, TooLarge
+from rag.priority import lower_priority
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.reading_session import FRAME_CHARS
 from rag.reading_worker import limits_to_json, read_frame, write_frame
@@ -100,6 +101,7 @@ class ReaderProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        lower_priority(self._process.pid)
         self._requests = _pipe(self._process.stdin)
         self._frames: queue.Queue[dict[str, Any] | ValueError | None] = queue.Queue(QUEUED_FRAMES)
         self._killed = threading.Event()

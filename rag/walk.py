@@ -111,7 +111,7 @@ class View:
 
     def __init__(
         self,
-        accepts: Callable[[str], bool],
+        accepts: Callable[[str], bool] = lambda _name: True,
         exclude: Iterable[str | os.PathLike[str]] = (),
         left_out: frozenset[str] = frozenset(),
         entered: Callable[[str], object] = lambda _folder: None,

@@ -9,6 +9,7 @@ asked is in `history`.
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -176,10 +177,16 @@ class FakeHome:
         self.files: list[DocumentRow] = []
         self.roots: tuple[str, ...] = ("/files",)
         self.missing: tuple[Notice, ...] = ()
+        self.away: dict[str, str] = {}
+        self.left_out: tuple[str, ...] = ()
+        self.looked_again: list[list[Path]] = []
+        self.following = 0
+        """How many follow now."""
         self.broken: Exception | None = None
         """Raised by every look at the library."""
         self._answers: deque[tuple[Scripted, ...]] = deque()
         self._index_runs: deque[tuple[ScriptedIndex, ...]] = deque()
+        self._follow_events: queue.SimpleQueue[Exception | IndexEvent] = queue.SimpleQueue()
 
     def enqueue(self, *events: Scripted) -> None:
         """One answer."""
@@ -188,6 +195,11 @@ class FakeHome:
     def enqueue_index(self, *events: ScriptedIndex) -> None:
         """One indexing run."""
         self._index_runs.append(events)
+
+    def tell_followers(self, *events: Exception | IndexEvent) -> None:
+        """What following says next; an exception ends it."""
+        for event in events:
+            self._follow_events.put(event)
 
     @property
     def read_only_because(self) -> str:
@@ -238,6 +250,26 @@ class FakeHome:
                     yield event
         self.ended.append("index")
         yield IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=stop.is_set()))
+
+    def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
+        self.following += 1
+        try:
+            while not stop.is_set():
+                try:
+                    event = self._follow_events.get(timeout=0.01)
+                except queue.Empty:
+                    continue
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.following -= 1
+            self.ended.append("follow")
+
+    def look_again(self, roots: Iterable[Path] = ()) -> bool:
+        if self.following:
+            self.looked_again.append(list(roots))
+        return bool(self.following)
 
     def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         raise NotImplementedError(f"the terminal UI does not search by itself: {query!r} {k} {kinds}")
