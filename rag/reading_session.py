@@ -30,6 +30,7 @@ from rag.member_paths import REST, MemberPaths, is_junk
 from rag.path_text import path_text
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import (
+    CONTAINER_READERS,
     MEGABYTE,
     Member,
     OpenedFile,
@@ -179,7 +180,9 @@ class ReadingSession:
     def _read(self, path: str, with_members: bool, resume: tuple[int, ...]) -> None:
         file = open_regular(path)
         with file.stream:
-            check_file_size(file, self._limits)
+            _, version = self._choose_reader(file)
+            if version.partition("/")[0] not in CONTAINER_READERS:
+                check_file_size(file, self._limits)
             self._budget = _Budget.of(file, self._limits)
             self._document(file, (), resume, with_members)
             after = os.fstat(file.stream.fileno())

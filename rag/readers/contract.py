@@ -20,6 +20,9 @@ from rag.path_text import path_text
 from rag.records import Block
 
 MEGABYTE = 1 << 20
+CONTAINER_READERS = frozenset({"mbox", "archive"})
+"""By the name in their version. They hold nothing but what is inside, one after the other, at any size: the limit
+of a file's size is for each file inside."""
 
 
 @dataclass(frozen=True, slots=True)

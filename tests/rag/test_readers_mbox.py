@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from rag.errors import DamagedFile
+from rag.errors import DamagedFile, TooLarge
 from rag.readers.contract import Reading, ReadLimits
 from rag.readers.mail_kind import is_mail_name, kind_of_mail
 from rag.readers.mbox import read_mbox
 from rag.readers.registry import choose_reader
+from rag.reading import DocumentReader, MemberFailed, TextEnded
 from tests.rag.conftest import Opened
 from tests.rag.damaged import damaged
 
@@ -137,6 +138,18 @@ def test_mail_is_known_by_what_is_in_it(opened: Opened, tmp_path: Path, name: st
 )
 def test_names_that_may_be_mail(name: str, mail: bool) -> None:
     assert is_mail_name(name) == mail
+
+
+def test_the_limit_of_a_files_size_is_for_each_message(tmp_path: Path) -> None:
+    path = tmp_path / "Inbox"
+    path.write_text("".join(message(n, "words " * (9000 if n == 2 else 1000)) for n in range(5)))
+    with DocumentReader(ReadLimits(max_file_bytes=20_000)) as reader:
+        parts = list(reader.stream(path, lambda begun: "text"))
+    failed = [part for part in parts if isinstance(part, MemberFailed)]
+    read_titles = [part.facts.title for part in parts if isinstance(part, TextEnded)]
+    assert [type(part.error) for part in failed] == [TooLarge]
+    assert "Mail 2" in failed[0].path
+    assert read_titles == ["Inbox", "Mail 0/a", "Mail 1/a", "Mail 3/a", "Mail 4/a"]
 
 
 def test_binary_is_no_mail() -> None:
