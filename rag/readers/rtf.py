@@ -7,6 +7,7 @@ out, and its lines are not those of the text.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -84,7 +85,7 @@ def _codec(content: bytes) -> str:
     found = _CODE_PAGE.search(content, 0, 1000)
     codec = f"cp{found.group(1).decode('ascii')}" if found else "cp1252"
     try:
-        b"".decode(codec)
+        codecs.lookup(codec)
     except LookupError:
         return "cp1252"
     return codec

@@ -38,7 +38,14 @@ def read_xls(file: OpenedFile, _limits: ReadLimits) -> Reading:
     content = file.stream.read()
     try:
         # What xlrd has to say of a file's oddities is of no use to anyone: it must not reach a terminal.
-        book = open_workbook(file_contents=content, logfile=io.StringIO(), formatting_info=True, on_demand=True)
+        # Ragged rows: without them one cell in the last corner makes sixteen million.
+        book = open_workbook(
+            file_contents=content,
+            logfile=io.StringIO(),
+            formatting_info=True,
+            on_demand=True,
+            ragged_rows=True,
+        )
     except (XLRDError, CompDocError, *_BROKEN) as error:
         if _ENCRYPTED in str(error):  # xlrd has no class of its own for it
             raise EncryptedFile(

@@ -13,5 +13,10 @@ error_text_from_code: dict[int, str]
 class XLRDError(Exception): ...
 
 def open_workbook(
-    *, logfile: IO[str], file_contents: bytes, formatting_info: bool = ..., on_demand: bool = ...
+    *,
+    logfile: IO[str],
+    file_contents: bytes,
+    formatting_info: bool = ...,
+    on_demand: bool = ...,
+    ragged_rows: bool = ...,
 ) -> Book: ...

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rag.errors import EmptyFile, ReadError
+from rag.readers.contract import ReadLimits
+from rag.readers.rtf import read_rtf
+from rag.readers.sniff import find_format
+from tests.rag.conftest import Opened
+
+LIMITS = ReadLimits()
+
+
+def text_of(opened: Opened, path: Path, body: str | bytes) -> str:
+    content = body if isinstance(body, bytes) else body.encode("latin-1")
+    return "\n".join(block.text for block in read_rtf(opened(path, b"{\\rtf1\\ansi" + content + b"}"), LIMITS).blocks)
+
+
+def test_a_document_as_programs_write_it(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        r"\ansicpg1252\deff0{\fonttbl{\f0\fswiss Arial;}}{\stylesheet{\s1 heading 1;}}"
+        r"{\info{\title R\'e9sum\'e9 of Bob}{\author Ada L.}{\creatim\yr2013\mo1\dy1}"
+        r"{\revtim\yr2025\mo3\dy14\hr10\min15}}"
+        r"\pard Caf\'e9 \uc1\u8364? 5{\footnote See annex.}\par Second \b bold\b0  line \u-10179?\u-8694?\par "
+        r'{\field{\*\fldinst{HYPERLINK "http://example.org"}}{\fldrslt{link}}}\par '
+        r"\trowd\cellx100\cellx200 Item\cell Cost\cell\row{\pict\pngblip abcdef0123}"
+    )
+    file = opened(tmp_path / "a.rtf", b"{\\rtf1\\ansi" + body.encode("ascii") + b"}")
+    assert find_format(file) == "rtf"
+    reading = read_rtf(file, LIMITS)
+    (block,) = reading.blocks
+    lines = block.text.split("\n")
+    assert lines[0] == "Café € 5 Note:  See annex."
+    assert lines[1] == "Second bold line 😊"
+    assert lines[2].startswith("link")
+    assert lines[3] == "Item|Cost|"
+    assert (reading.title, reading.author) == ("Résumé of Bob", "Ada L.")
+    assert reading.written_at_s == datetime(2025, 3, 14, 10, 15, tzinfo=UTC).timestamp()
+
+
+def test_other_scripts(opened: Opened, tmp_path: Path) -> None:
+    russian = r"\ansicpg1251{\fonttbl{\f0\fcharset204 Arial;}}\f0 " + r"\'cf\'f0\'e8\'e2\'e5\'f2"
+    assert text_of(opened, tmp_path / "a.rtf", russian) == "Привет"
+    japanese = r"{\fonttbl{\f0\fcharset78 Osaka;}}\f0 " + r"\'93\'fa\'96\'7b"
+    assert text_of(opened, tmp_path / "b.rtf", japanese) == "日本"
+
+
+def test_what_is_no_text_is_cut_out(opened: Opened, tmp_path: Path) -> None:
+    raw = b" before {\\pict\\bin12 }}}{{{\\par \0}" + b"{\\object " + b"0a1B\n" * 1000 + b"} after"
+    assert " ".join(text_of(opened, tmp_path / "a.rtf", raw).split()) == "before after"
+
+
+def test_a_document_without_words_is_empty(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(EmptyFile) as raised:
+        text_of(opened, tmp_path / "a.rtf", r"{\pict 00ff}\par")
+    assert raised.value.hint
+
+
+def error_of(opened: Opened, path: Path, body: str) -> ReadError | None:
+    try:
+        text_of(opened, path, body)
+    except ReadError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(r"\u99999999? x", id="character"),
+        pytest.param(r"\uc x", id="no number"),
+        pytest.param(r"\ansicpg99999 x", id="code page"),
+        pytest.param(r"\bin99999999999 x", id="raw bytes"),
+        pytest.param("{" * 20_000 + "x", id="nesting"),
+        pytest.param("}" * 100 + "x", id="ends"),
+        pytest.param(r"{\field{\*\fldinst{x" * 20_000, id="fields"),
+        pytest.param(r"{\info{\title " + "{" * 1000, id="properties"),
+    ],
+)
+def test_hostile_documents_end(opened: Opened, tmp_path: Path, body: str) -> None:
+    error = error_of(opened, tmp_path / "a.rtf", body)
+    assert error is None or ("a.rtf" in str(error) and error.hint)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(alphabet="\\{}'*ufbinparcell0123456789- ;\n\"", max_size=120))
+def test_any_control_words_give_text_or_one_error(opened: Opened, tmp_path: Path, body: str) -> None:
+    error = error_of(opened, tmp_path / "a.rtf", body)
+    assert error is None or error.hint
