@@ -12,15 +12,16 @@ from typing import Literal
 from pipelines.names import find_names
 from pipelines.quantities import Quantity, find_quantities
 from pipelines.sentences import Sentence
-from pipelines.source_index import SourceIndex, SourceSentence, meaning, meanings
+from pipelines.source_index import LIGHT, SourceIndex, SourceSentence, meaning, meanings
 from pipelines.words import WORD, carries_meaning, fold, word_set
 
 SUPPORTED_COVERAGE = 0.6
 """Share of a sentence's meaning, by weight, that the cited passages must contain."""
 REPEATED_COVERAGE = 0.75
 """The same for a sentence that has only words of the question: then all of them count, and more is question."""
-QUESTION_WEIGHT = 0.3
-"""A word of the question counts this much: repeating the question supports nothing."""
+LIGHT_WEIGHT = 0.3
+"""A word of the question counts this much: repeating the question supports nothing. A verb that only brings in a
+number does too."""
 MIN_SHARED_PREFIX = 5
 """Letters that two words must begin with together to pass as forms of one."""
 
@@ -36,6 +37,8 @@ class Question:
         self.text = text
         self.stems = meanings(text) - _REPORTING
         self.words = frozenset(fold(word).removesuffix("'s") for word in WORD.findall(text))
+        self.names = frozenset(word for name in find_names(text) if name.certain for word in name.words)
+        """Words that are names for sure: what opens a sentence of the answer may be one of them."""
         self._quantities = find_quantities(text)
 
     def has_quantity(self, quantity: Quantity) -> bool:
@@ -111,9 +114,9 @@ class Claim:
         new = self.stems - question.stems
         self.repeats_question = not new and not self.quantities
         self.threshold = REPEATED_COVERAGE if self.repeats_question else SUPPORTED_COVERAGE
+        light = question.stems | LIGHT if self.quantities else question.stems
         self.weights: dict[str, float] = {
-            each: index.weight(each)
-            * (QUESTION_WEIGHT if each in question.stems and not self.repeats_question else 1.0)
+            each: index.weight(each) * (LIGHT_WEIGHT if each in light and not self.repeats_question else 1.0)
             for each in self.stems
         }
         self._holding = {quantity_key(q): {id(each) for each in index.sentences_with(q)} for q in self.quantities}

@@ -11,7 +11,7 @@ from pipelines.claims import Claim, Question
 from pipelines.names import find_names
 from pipelines.quantities import MONTHS, WEEKDAYS
 from pipelines.quotes import Quote, is_inside
-from pipelines.source_index import Clause, SourceIndex, SourceSentence, clauses_of, meaning
+from pipelines.source_index import Clause, RowField, SourceIndex, SourceSentence, clauses_of, meaning
 from pipelines.words import WORD, carries_meaning, fold, word_set
 
 DENIAL_OVERLAP = 0.6
@@ -41,7 +41,7 @@ def is_contradicted(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) -
         if len(contrast & mine) == 1 and len(contrast & theirs) == 1 and contrast & mine != contrast & theirs:
             return True
     clauses = [clause for clause in clauses_of(claim.text) if len(clause.stems) >= 2]
-    if any(_denied(clause, cited) for clause in clauses):
+    if any(_denied(clause, cited) for clause in clauses) or _says_it_of_another_row(claim, quotes[0], index):
         return True
     return _says_it_of_another(claim, index)
 
@@ -58,7 +58,7 @@ def _denied(claim: Clause, cited: Sequence[SourceSentence]) -> bool:
 
 def _excludes_rest(claim: Clause, nearest: Clause, sentence: SourceSentence) -> bool:
     """`kept on the server` where the source says `kept in the safe, not on the server`."""
-    rest = claim.stems - nearest.stems
+    rest = frozenset(each for each in claim.stems - nearest.stems if not each.isdigit() and each not in _TIME_STEMS)
     return bool(rest) and any(other.negated != claim.negated and rest <= other.stems for other in sentence.clauses)
 
 
@@ -73,6 +73,40 @@ def _says_it_of_another(claim: Claim, index: SourceIndex) -> bool:
         return False
     told = [s for s in index.sentences if len(deed & s.stems) == most]
     return all(not mine <= s.anchors and _names_another(s, index, claim) for s in told)
+
+
+def _says_it_of_another_row(claim: Claim, main: Quote, index: SourceIndex) -> bool:
+    """`The lamp is supplied by Sitzwerk` where the lamp's row has another supplier, and Sitzwerk stands in other rows.
+
+    A claim that says what both rows have under the header is about both.
+    """
+    row = next((s for s in index.sentences if s.fields and is_inside(s, main)), None)
+    if row is None:
+        return False
+    said = {field.header: field for field in row.fields}
+    for other in index.sentences:
+        if not other.fields or other.passage != row.passage or other is row:
+            continue
+        for field in other.fields:
+            mine = said.get(field.header)
+            if mine is None or _is_claimed(mine, field, claim):
+                continue
+            if (field.stems & claim.stems) - row.anchors or any(
+                quantity.says_same(each) and not any(quantity.says_same(own) for own in row.quantities)
+                for quantity in claim.quantities
+                for each in field.quantities
+            ):
+                return True
+    return False
+
+
+def _is_claimed(field: RowField, other: RowField, claim: Claim) -> bool:
+    """The claim says something that stands in this field and not in the other."""
+    return bool((field.stems - other.stems) & claim.stems) or any(
+        quantity.says_same(each) and not any(quantity.says_same(own) for own in other.quantities)
+        for quantity in claim.quantities
+        for each in field.quantities
+    )
 
 
 def _names_another(sentence: SourceSentence, index: SourceIndex, claim: Claim) -> bool:
@@ -91,6 +125,7 @@ def _bearers(text: str) -> list[frozenset[str]]:
 
 
 _TIMES = frozenset((*MONTHS, *WEEKDAYS))
+_TIME_STEMS = frozenset(map(meaning, _TIMES))
 
 
 def source_of_yes_or_no(*, yes: bool, question: Question, index: SourceIndex) -> SourceSentence | None:

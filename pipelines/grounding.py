@@ -182,6 +182,9 @@ def _citation(n: int, quote: Quote, supported: bool, sources: Sequence[Passage])
     if len(text) > MAX_QUOTE_CHARACTERS:
         text = text[:MAX_QUOTE_CHARACTERS].rpartition(" ")[0] or text[:MAX_QUOTE_CHARACTERS]
     locator = source.locator
-    if source.chunk_id is None and locator.line is not None:
-        locator = replace(locator, line=locator.line + source.text.count("\n", 0, quote.start))
+    lines_before = source.text.count("\n", 0, quote.start)
+    if locator.row is not None:
+        locator = replace(locator, row=locator.row + lines_before)  # a row is a line
+    elif locator.line is not None:
+        locator = replace(locator, line=locator.line + lines_before)
     return Citation(n, source.chunk_id, source.path, source.kind, locator, text, supported)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
+from pipelines.units import UNITS, in_unit_of
 from pipelines.words import fold
 
 QuantityKind = Literal["number", "date", "time", "code"]
@@ -50,8 +51,12 @@ class Quantity:
         if source.kind == "date":
             # A year or a day of the month, said alone.
             return any(part in (day[0], day[2]) for day in source.days for part in self.values if not self.unit)
-        units_agree = not self.unit or not source.unit or self.unit == source.unit
-        return source.kind == "number" and units_agree and bool(self.values & source.values)
+        if source.kind != "number":
+            return False
+        if not self.unit or not source.unit:
+            return bool(self.values & source.values)
+        mine = {in_unit_of(value, self.unit, source.unit) for value in self.values}
+        return not mine.isdisjoint(source.values)
 
 
 def _within(mine: Day, other: Day) -> bool:
@@ -71,8 +76,13 @@ def find_quantities(text: str) -> list[Quantity]:
 def _find(text: str) -> Iterator[Quantity]:
     done = 0
     pattern = _ANY if _DIGIT.search(text) else _SPELLED_ONLY  # most sentences have no digit, and this is quick
+    periods = {match.start(): match for match in _PERIOD.finditer(text)} if _RANGE.search(text) else {}
     for match in pattern.finditer(text):
         if match.start() < done:
+            continue
+        if period := periods.get(match.start()):
+            yield from _ends_of_period(period)
+            done = period.end()
             continue
         found = _read(match, text)
         if found is not None:
@@ -97,15 +107,16 @@ def _read(match: re.Match[str], text: str) -> Quantity | None:
             readings.append((year, first, second))
         return _date(whole, start, end, readings)
     if kind in ("daymonth", "monthday", "monthyear"):
-        return _date(whole, start, end, [_textual_day(whole)])
+        if re.search(r"\bmay\b", whole):  # `children under 12 may`: the month has a capital
+            return _numeral(whole.split()[0], start, text) if kind == "daymonth" else None
+        whole = whole.removesuffix(".")  # an abbreviation's, or the sentence's
+        return _date(whole, start, start + len(whole), [_textual_day(whole)])
     if kind == "time":
         return _time(whole, start)
     if kind in ("code", "measured"):
         if measured := _GLUED.fullmatch(whole):
             ending = fold(measured[2])
-            return _number(
-                measured[1], whole, start, end, unit=_UNITS.get(ending, ""), scale=_MAGNITUDES.get(ending, 1)
-            )
+            return _number(measured[1], whole, start, end, unit=UNITS.get(ending, ""), scale=_MAGNITUDES.get(ending, 1))
         whole = whole.rstrip("-./_")
         return Quantity("code", whole, start, start + len(whole))
     if kind == "spelled":
@@ -168,6 +179,21 @@ def _date(whole: str, start: int, end: int, readings: Sequence[Day]) -> Quantity
     return Quantity("date", whole, start, end, days=possible) if possible else None
 
 
+def _ends_of_period(period: re.Match[str]) -> Iterator[Quantity]:
+    """Both days of `16 to 20 September 2024` and of `September 16-20, 2024`, each with the month and the year."""
+    month = MONTHS[fold(period["month"] or period["month_first"])]
+    written = period["year"] or period["year_last"]
+    year = int(written) if written else None
+    for name in ("from", "to") if period["month"] else ("from_first", "to_first"):
+        start, end = period.span(name)
+        if name == "from_first":
+            start = period.start()  # `September 16`
+        if name == "to":
+            end = period.end()  # `20 September 2024`
+        if found := _date(period.string[start:end], start, end, [(year, month, int(period[name]))]):
+            yield found
+
+
 def _time(whole: str, start: int) -> Quantity | None:
     if whole.endswith("m.") and whole.count(".") == 1:
         whole = whole[:-1]  # the sentence's full stop
@@ -187,42 +213,6 @@ def _time(whole: str, start: int) -> Quantity | None:
 # Numbers
 
 
-_UNIT_NAMES = """
-euro € eur euros
-dollar $ usd us$ dollars
-pound £ gbp pounds
-franc chf francs
-cent cents
-percent % percentage per-cent prozent
-kilogram kg kilo kilos kilograms kilogramm
-gram g grams gramm gramme
-ton t tons tonne tonnes
-kilometre km kilometer kilometers kilometres
-metre m meter meters metres
-centimetre cm centimeter centimeters centimetres
-millimetre mm millimeter millimeters millimetres
-mile miles mi
-litre l liter liters litres
-millilitre ml milliliter milliliters millilitres
-second s sec secs seconds sekunde sekunden
-minute min mins minutes minuten
-hour h hr hrs hours stunde stunden
-day d days tag tage tagen
-week weeks woche wochen
-month months monat monate monaten
-year years yr yrs jahr jahre jahren
-degree ° degrees °c °f grad
-kilowatt kw kilowatts
-kilowatt-hour kwh
-watt w watts
-volt v volts
-bar bars
-kilobyte kb
-megabyte mb
-gigabyte gb
-terabyte tb
-"""
-_UNITS = {fold(form): line.split()[0] for line in _UNIT_NAMES.strip().splitlines() for form in line.split()}
 _CURRENCY_BEFORE = re.compile(r"(US\$|[€$£]|\b(?:EUR|USD|GBP|CHF))\s?$")
 _UNIT_AFTER = re.compile(r"[\s-]?(%|°[CFcf]?|[€$£]|per cent\b|[^\W\d_]+)")
 _MAGNITUDES = {
@@ -239,8 +229,12 @@ _MAGNITUDES = {
     "dozen": 12,
 }
 _MAGNITUDE_AFTER = re.compile(
-    r"[\s-]?(hundred|thousand|million|mio|mn|billion|bn|mrd|trillion|dozen|k)\b\.?", re.IGNORECASE
+    r"[\s-]?(hundred|thousand|million|mio|mn|billion|bn|mrd|trillion|dozen|k)\b(?:\.(?=\s[a-z€$£]))?", re.IGNORECASE
 )
+_SCALE_OF_RANGE = re.compile(
+    r"\s?(?:to|and|or|bis|-|\u2013)\s?[€$£]?\d[\d.,]*[\s-]?(million|mio|mn|billion|bn|mrd|trillion)\b", re.IGNORECASE
+)
+"""`5.1 to 4.4 million`: both are millions."""
 
 
 def _unit_key(word: str) -> str:
@@ -259,12 +253,14 @@ def _numeral(whole: str, start: int, text: str) -> Quantity | None:
         return _number(digits[0], whole, start, end, unit="")
     unit, reach = "", 0
     if before := _CURRENCY_BEFORE.search(text, max(0, start - 5), start):
-        unit = _UNITS[fold(before[1])]
+        unit = UNITS[fold(before[1])]
     scale = 1
     if magnitude := _MAGNITUDE_AFTER.match(text, end):
         scale = _MAGNITUDES[magnitude[1].lower()]
         end = magnitude.end()
-    if not unit and (after := _UNIT_AFTER.match(text, end)) and (unit := _UNITS.get(_unit_key(after[1]), "")):
+    elif ranged := _SCALE_OF_RANGE.match(text, end):
+        scale = _MAGNITUDES[ranged[1].lower()]
+    if not unit and (after := _UNIT_AFTER.match(text, end)) and (unit := UNITS.get(_unit_key(after[1]), "")):
         reach = after.end()
     return _number(digits[0], text[start:end], start, end, unit=unit, scale=scale, reach=reach)
 
@@ -319,27 +315,40 @@ _LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_
 
 def _spelled(whole: str, start: int, text: str) -> Quantity | None:
     words = re.findall(r"[a-z]+", whole.lower())
+    half = Decimal("0.5") if words[-2:] == ["a", "half"] else 0
     total = current = 0
     for word in words:
         if word in _LARGE:
             current = max(current, 1) * _LARGE[word]
             if _LARGE[word] >= 1_000:
                 total, current = total + current, 0
-        elif word not in ("and", "a"):
+        elif word not in ("and", "a", "half"):
             current += _SMALL.get(word, 0) + _TENS.get(word, 0) + _ORDINALS.get(word, 0)
     end = start + len(whole)
     if words == ["one"]:
         return None  # nearly always a pronoun
     unit, reach = "", end
-    if (after := _UNIT_AFTER.match(text, end)) and (unit := _UNITS.get(_unit_key(after[1]), "")):
+    if (after := _UNIT_AFTER.match(text, end)) and (unit := UNITS.get(_unit_key(after[1]), "")):
         reach = after.end()
-    return Quantity("number", whole, start, end, values=frozenset({Decimal(total + current)}), unit=unit, reach=reach)
+    return Quantity(
+        "number", whole, start, end, values=frozenset({total + current + Decimal(half)}), unit=unit, reach=reach
+    )
 
 
 _SPELLED_WORD = "(?:" + "|".join([*_SMALL, *_TENS, *_ORDINALS]) + ")"
 _SPELLED = (
-    rf"\b(?:{_SPELLED_WORD}|(?:a[ ])?(?:hundred|thousand|million|billion|dozen))"
-    rf"(?:(?:[ -]|[ ]and[ ])(?:{_SPELLED_WORD}|hundred|thousand|million|billion|dozen))*\b"
+    rf"\b(?:{_SPELLED_WORD}[ ]and[ ]a[ ]half\b|(?:{_SPELLED_WORD}|(?:a[ ])?(?:hundred|thousand|million|billion|dozen))"
+    rf"(?:(?:[ -]|[ ]and[ ])(?:{_SPELLED_WORD}|hundred|thousand|million|billion|dozen))*\b)"
+)
+_RANGE = re.compile(r"\d(?:st|nd|rd|th|\.)?\s?(?:to|until|till|and|bis|-|\u2013)\s?\d")
+_PERIOD = re.compile(
+    rf"""
+    (?<!\w)(?P<from>\d{{1,2}})(?:st|nd|rd|th|\.)?\s?(?:to|until|till|and|bis|-|\u2013)\s?
+    (?P<to>\d{{1,2}})(?:st|nd|rd|th|\.)?[ ](?:of[ ])?(?P<month>{_MONTH})\b(?:,?[ ](?P<year>\d{{4}})\b)?
+    |(?<!\w)(?P<month_first>{_MONTH})\.?[ ](?P<from_first>\d{{1,2}})(?:st|nd|rd|th)?\s?(?:to|until|till|and|-|\u2013)\s?
+    (?P<to_first>\d{{1,2}})(?:st|nd|rd|th)?\b(?![.:]\d)(?:,?[ ](?P<year_last>\d{{4}})\b)?
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _SPELLED_ONLY = re.compile(rf"(?P<spelled>{_SPELLED})", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")

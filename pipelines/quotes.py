@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.claims import Claim, known_form
 from pipelines.names import find_names
 from pipelines.quantities import MONTHS, WEEKDAYS, Quantity
-from pipelines.source_index import SourceIndex, SourceSentence, meaning
+from pipelines.source_index import LIGHT, PRICE, SourceIndex, SourceSentence, meaning, meanings
 from pipelines.words import WORD, carries_meaning
 
 MIN_GAIN = 0.45
@@ -17,6 +18,7 @@ MIN_QUESTION_SHARE = 0.5
 """Of the question's words that the claim repeats, the cited passages contain at least this share."""
 FEW_THINGS = 3
 """Words, numbers and names in an answer that is no sentence of its own."""
+MIN_RIVAL_WORDS = 2
 MAX_QUOTES = 3
 MAX_WINDOW = 3
 """Neighbouring sentences of a passage that may together support one of the answer."""
@@ -73,12 +75,17 @@ def answers_question(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) 
     for quantity in claim.repeated_quantities:
         if not any(s.passage in cited for s in index.sentences_with(quantity)):
             return False
-    spoken_of = {each for s in index.sentences if s.passage in cited for each in s.stems}
+    spoken_of = {each for s in index.sentences if s.passage in cited for each in s.stems | (s.anchors & PRICE)}
     spoken_of |= {each for number in cited for each in index.headings[number]}
     if not _names_are_known(claim, cited, index):
         return False
     asked = claim.question.stems
     if repeated := claim.stems & asked:
+        if any(s.fields and is_inside(s, quotes[0]) for s in index.sentences):
+            # A row has headers where a sentence has verbs: who `works` in Leipzig stands under `Office`.
+            repeated &= index.vocabulary
+            if not repeated:
+                return True
         numbers = len(claim.repeated_quantities)  # all found, or we would not be here
         return len(repeated & spoken_of) + numbers >= MIN_QUESTION_SHARE * (len(repeated) + numbers)
     return len(asked) < 2 or len(claim.weights) > FEW_THINGS or not asked.isdisjoint(spoken_of)
@@ -89,7 +96,8 @@ def _names_are_known(claim: Claim, cited: set[int], index: SourceIndex) -> bool:
     taken = {
         meaning(word)
         for name in find_names(claim.text)
-        if name.certain and all(word in claim.question.words for word in name.words)
+        if (name.certain or claim.question.names.issuperset(name.words))
+        and all(word in claim.question.words for word in name.words)
         for word in name.words
         if carries_meaning(word) and word not in MONTHS and word not in WEEKDAYS
     }
@@ -113,12 +121,17 @@ def place_quantities(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) 
 
     So the deposit's 950 does not support a rent of 950.
     """
-    matter = claim.stems or claim.question.stems
+    # `It took 2.5 hours` is said of nothing that could be looked for.
+    matter = (claim.stems or claim.question.stems) - LIGHT
     more: list[Quote] = []
     things_match = True
     for quantity in claim.quantities:
         holding = index.sentences_with(quantity)
-        fitting = [s for s in holding if not matter or s.anchors & matter]
+        fitting = [
+            s
+            for s in holding
+            if (not matter or s.anchors & matter) and not _is_said_of_another_part(claim, quantity, s, index)
+        ]
         if holding and not fitting:
             return None
         thing = _counted_thing(claim.text, quantity)
@@ -127,6 +140,37 @@ def place_quantities(claim: Claim, quotes: Sequence[Quote], index: SourceIndex) 
         if fitting and not any(is_inside(s, quote) for s in fitting for quote in quotes):
             more.append(Quote(fitting[0].passage, fitting[0].start, fitting[0].end))
     return Placed(tuple(more), things_match)
+
+
+_PART_BREAK = re.compile(r"[;,:]\s|\b(?:but|while|whereas|and)\b", re.IGNORECASE)
+
+
+def _is_said_of_another_part(claim: Claim, quantity: Quantity, sentence: SourceSentence, index: SourceIndex) -> bool:
+    """`The company had 19 employees` where the source says `had 312 employees, 19 more than a year before`.
+
+    The part of the sentence that has the number has nothing of the matter, and one with another number of its unit has.
+    """
+    if sentence.fields:
+        return False
+    matter = meanings(_part_around(claim.text, quantity.start)) & claim.stems
+    text = index.sources[sentence.passage].text[sentence.start : sentence.end]
+    mine = [each for each in sentence.quantities if quantity.says_same(each)]
+    if not mine or any(meanings(_part_around(text, each.start)) & matter for each in mine):
+        return False
+    rivals = [each for each in sentence.quantities if each not in mine and each.kind == "number"]
+    units = {each.unit for each in mine}
+    return any(
+        len(meanings(_part_around(text, each.start)) & matter) >= MIN_RIVAL_WORDS
+        for each in rivals
+        if each.unit in units
+    )
+
+
+def _part_around(text: str, position: int) -> str:
+    breaks = [match.span() for match in _PART_BREAK.finditer(text)]
+    start = max((end for _, end in breaks if end <= position), default=0)
+    end = min((begin for begin, _ in breaks if begin >= position), default=len(text))
+    return text[start:end]
 
 
 def _counted_thing(text: str, quantity: Quantity) -> str:

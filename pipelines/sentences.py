@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.rows import is_row
 from pipelines.words import word_set
 
 SentenceKind = Literal["prose", "heading", "header row", "row", "code"]
@@ -92,7 +93,7 @@ def _special(
         return "skip"
     if _HEADING.match(line):
         return "heading"
-    if line.lstrip().startswith("|") or line.count("|") >= 2:
+    if line.lstrip().startswith("|") or line.count("|") >= 2 or is_row(line):
         next_line = text[slice(*lines[following])].rstrip() if following < len(lines) else ""
         return "header row" if _is_table_rule(next_line) else "row"
     return ""

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pipelines.names import Name, find_names
 from pipelines.passages import Passage
 from pipelines.quantities import MONTHS, WEEKDAYS, Quantity, find_quantities, squeezed
+from pipelines.rows import Field, fields_of
 from pipelines.sentences import split_sentences
 from pipelines.words import NEGATIONS, WORD, carries_meaning, fold, stem, word_set
 
@@ -39,7 +40,20 @@ class SourceSentence:
     quantities: tuple[Quantity, ...]
     anchors: frozenset[str]
     """The stems that say what it is about: its own, its passage's headings and file name, and, when it begins with
-    a pronoun, those of the sentence before."""
+    a pronoun, those of the sentence before. Those too that a sum of money or the head of a letter implies."""
+    fields: tuple[RowField, ...] = ()
+    """For a row of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowField:
+    """One field of a row, ready for comparing."""
+
+    header: str
+    """Folded."""
+    stems: frozenset[str]
+    """Of its value."""
+    quantities: tuple[Quantity, ...]
 
 
 FEW_SENTENCES = 5
@@ -64,7 +78,7 @@ safe unsafe
 lock unlock
 paid unpaid
 success fail failure
-present absent
+present absent excuse
 agree disagree
 """
 _SAME = {
@@ -73,6 +87,7 @@ _SAME = {
     "compulsory": "require",
     "obligatory": "require",
     "rise": "increase",
+    "attend": "present",
 }
 _FLIPPED = {
     stem(other): stem(first)
@@ -85,6 +100,19 @@ _CLAUSE_BREAK = re.compile(
     r"|\b(?:but|and|or|however|although|though|while|whereas|unless|except|because|so)\b",
     re.IGNORECASE,
 )
+PRICE = frozenset(stem(word) for word in ("cost", "price", "amount"))
+"""What a sentence says with a sum of money, in whatever words: `the gutters would be another 2,300 euros`."""
+LIGHT = PRICE | frozenset(stem(word) for word in ("take", "last", "need", "contain"))
+"""Verbs that only bring in a quantity: they are not what it is said of."""
+_CURRENCIES = frozenset({"euro", "dollar", "pound", "franc", "cent"})
+_IMPLIED_BY_LABEL = {
+    "from": frozenset(stem(word) for word in ("write", "send", "come")),
+    "to": frozenset(stem(word) for word in ("address", "receive")),
+    "date": frozenset(stem(word) for word in ("write", "send")),
+    "sent": frozenset(stem(word) for word in ("write", "send")),
+}
+"""The head of a letter or a mail says `From:` where a sentence says `wrote`."""
+_LABEL = re.compile(r"\s*([^\W\d_]+(?: [^\W\d_]+){0,2}):\s")
 _PRONOUNS = word_set("it they this these he she that those there its their his her both each one")
 
 
@@ -104,11 +132,19 @@ def meanings(text: str) -> frozenset[str]:
 def clauses_of(text: str) -> tuple[Clause, ...]:
     """The parts of a sentence that mean something, with the parity of their negations."""
     found: list[Clause] = []
+    label = ""
+    if match := _LABEL.match(text):  # `Excused: Jens, Ruth` says it of both
+        label, text = match[1], text[match.end() :]
     for part in _CLAUSE_BREAK.split(text):
-        negated = False
+        negated = lacks = False
         stems: set[str] = set()
-        for word in WORD.findall(part):
-            if fold(word) in NEGATIONS or fold(word).endswith("n't"):
+        for word in (*WORD.findall(label), *WORD.findall(part)) if WORD.search(part) else ():
+            if lacks and carries_meaning(word):  # what "without" denies is the next word, not the rest of the clause
+                found.append(Clause(frozenset({meaning(word)}), negated=True))
+                lacks = False
+            elif fold(word) == "without":
+                lacks = True
+            elif fold(word) in NEGATIONS or fold(word).endswith("n't"):
                 negated = not negated
             elif carries_meaning(word):
                 plain = stem(word)
@@ -117,6 +153,17 @@ def clauses_of(text: str) -> tuple[Clause, ...]:
         if stems:
             found.append(Clause(frozenset(stems), negated))
     return tuple(found)
+
+
+def _row_clauses(row: Sequence[Field]) -> tuple[Clause, ...]:
+    """A row says what stands in it; and of all that, for each field that is a yes or a no, that or the contrary."""
+    said = meanings(" ".join(f"{each.header} {each.value}" for each in row if each.truth is None))
+    yes_or_no = [(meanings(each.header), each.truth) for each in row if each.truth is not None]
+    return (Clause(said, negated=False), *(Clause(said | what, not truth) for what, truth in yes_or_no))
+
+
+def _row_field(field: Field) -> RowField:
+    return RowField(fold(field.header), meanings(field.value), tuple(find_quantities(field.value)))
 
 
 class SourceIndex:
@@ -151,6 +198,11 @@ class SourceIndex:
         before: frozenset[str] = frozenset()
         for sentence in split_sentences(source.text):
             text = source.text[sentence.start : sentence.end]
+            row = fields_of(text)
+            quantities = tuple(find_quantities(text))
+            label = _LABEL.match(text)
+            said_by_label = _IMPLIED_BY_LABEL.get(fold(label[1]), frozenset()) if label else frozenset()
+            priced = PRICE if any(each.unit in _CURRENCIES for each in quantities) else frozenset()
             words = WORD.findall(text)
             stems = meanings(text)
             refers_back = bool(words) and fold(words[0]) in _PRONOUNS
@@ -161,9 +213,10 @@ class SourceIndex:
                     end=sentence.end,
                     stems=stems,
                     words=frozenset(map(fold, words)),
-                    clauses=clauses_of(text),
-                    quantities=tuple(find_quantities(text)),
-                    anchors=stems | about | (before if refers_back else frozenset()),
+                    clauses=_row_clauses(row) if row else clauses_of(text),
+                    quantities=quantities,
+                    anchors=stems | about | priced | said_by_label | (before if refers_back else frozenset()),
+                    fields=tuple(_row_field(each) for each in row),
                 )
             )
             before = stems

@@ -1,6 +1,6 @@
-"""How well the program's marks are right: `python scripts/bench_grounding.py [FILE.jsonl]`.
+"""How well the program's marks are right: `python scripts/bench_grounding.py [FILE.jsonl…]`.
 
-Reads a check set (sources; answers whose sentences and invented terms were judged by hand), checks every answer with
+Reads check sets (sources; answers whose sentences and invented terms were judged by hand), checks every answer with
 `pipelines.grounding`, and prints by class how many unsupported sentences were marked (recall) and how many marks
 were deserved (precision). The last line is one JSON object. No model is needed.
 """
@@ -21,7 +21,8 @@ sys.path.insert(0, str(PROJECT_ROOT))
 from pipelines.grounding import check  # noqa: E402 - the script runs from a checkout
 from pipelines.passages import Passage  # noqa: E402
 
-DEFAULT_SET = PROJECT_ROOT / "tests" / "data" / "grounding.jsonl"
+DEFAULT_SETS = [PROJECT_ROOT / "tests" / "data" / name for name in ("grounding.jsonl", "grounding_everyday.jsonl")]
+"""Prose; and rows of tables, mails, code, units, dates, negations and answers of several sentences."""
 
 
 @dataclass(slots=True)
@@ -128,8 +129,8 @@ def milliseconds_for_a_long_answer(lines: Iterable[str], repeats: int = 5) -> fl
 
 
 def main(arguments: Sequence[str]) -> int:
-    lines = Path(arguments[0] if arguments else DEFAULT_SET).read_text(encoding="utf-8").splitlines()
-    judged = judge_all(lines)
+    sets = [Path(name).read_text(encoding="utf-8").splitlines() for name in arguments or DEFAULT_SETS]
+    judged = [each for lines in sets for each in judge_all(lines)]
     for each in judged:
         if not each.is_right:
             print(f"wrong  {each.item['class']:16} {each.item['answer']!r}: {each.supported} {each.terms}")
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{name:16} {tally.answers:7} {tally.deserved:11} {_shown(tally.recall):>7} {_shown(tally.precision):>9}"
             f" {tally.terms:6} {_shown(tally.term_recall):>6}"
         )
-    spent_ms = milliseconds_for_a_long_answer(lines)
+    spent_ms = milliseconds_for_a_long_answer(sets[0])
     print(f"\n300 words against 8 passages: {spent_ms:.1f} ms")
     print(
         json.dumps(

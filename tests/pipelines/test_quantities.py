@@ -96,3 +96,35 @@ def test_hostile_text_is_read_to_its_end(text: str) -> None:
     """With a pattern that backtracks these would not come back before the suite's time limit."""
     last = find_quantities(f"{text} and then 42 litres")[-1]
     assert (last.text, last.unit) == ("42", "litre")
+
+
+@pytest.mark.parametrize(
+    ("mine", "source"),
+    [
+        ("two years", "24 months"),
+        ("85 cents", "0.85 euros"),
+        ("1.2 kg", "1,200 g"),
+        ("2.5 hours", "two and a half hours"),
+        ("90 minutes", "1.5 hours"),
+        ("from September 16 to 20, 2024", "16 to 20 September 2024"),
+        ("16-20 September", "from 16 to 20 September 2024"),
+        ("5.1 million", "from 5.1 to 4.4 million euros"),
+        ("until 1 August", "paid by 1 August."),
+    ],
+)
+def test_the_same_in_other_words_or_units(mine: str, source: str) -> None:
+    theirs = find_quantities(source)
+    assert find_quantities(mine)
+    assert all(any(each.says_same(other) for other in theirs) for each in find_quantities(mine))
+
+
+@pytest.mark.parametrize(
+    ("mine", "source"),
+    [("400 g", "400 mg"), ("46 billion", "46 million"), ("$46", "46 euros"), ("two weeks", "2 months")],
+)
+def test_another_unit_is_another_quantity(mine: str, source: str) -> None:
+    assert not any(a.says_same(b) for a in find_quantities(mine) for b in find_quantities(source))
+
+
+def test_may_without_a_capital_is_no_month() -> None:
+    assert [each.text for each in find_quantities("Children under 12 may take it.")] == ["12"]
