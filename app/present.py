@@ -212,6 +212,8 @@ def index_report(report: IndexReport) -> str:
         parts.append(f"{report.removed:,} removed")
     if report.failed:
         parts.append(f"{len(report.failed):,} could not be read")
+    if report.unsupported:
+        parts.append(f"{sum(report.unsupported.values()):,} of other kinds")
     ending = "Stopped" if report.stopped else "Up to date"
     return f"{ending}: {', '.join(parts)}, {counted(report.chunks, 'new passage')}, {duration(report.seconds)}"
 
@@ -224,15 +226,18 @@ def library_summary(status: LibraryStatus) -> str:
         parts.append(f"{status.chunks_embedded:,} embedded")
     if status.failed:
         parts.append(f"{status.failed:,} could not be read")
+    if status.unsupported:
+        parts.append(f"{sum(status.unsupported.values()):,} of kinds that are not read")
     return " · ".join(parts)
 
 
-STATE_SIGNS = {"found": "·", "words": "◐", "embedded": "●", "failed": "✗"}
+STATE_SIGNS = {"found": "·", "words": "◐", "embedded": "●", "failed": "✗", "unsupported": "○"}
 STATE_WORDS = {
     "found": "not read yet",
     "words": "found by words; meaning follows",
     "embedded": "",
     "failed": "could not be read",
+    "unsupported": "not read",
 }
 
 
@@ -240,14 +245,15 @@ def document_row(row: DocumentRow) -> Content:
     """One file of the library: a sign for its state, its path, and what is to be said about it."""
     sign = STATE_SIGNS[row.state]
     path = short_path(row.path)
-    if row.state == "failed":
-        note = clean_line(row.reason) or STATE_WORDS["failed"]
+    if row.state in ("failed", "unsupported"):
+        note = clean_line(row.reason) or STATE_WORDS[row.state]
     elif row.state == "embedded":
         note = counted(row.chunk_count, "passage")
     else:
         note = STATE_WORDS[row.state]
     plain = f"{sign} {path}  {note}"
-    sign_style = {"failed": "$text-error", "embedded": "$text-success"}.get(row.state, "$text-warning")
+    signs = {"failed": "$text-error", "embedded": "$text-success", "unsupported": "$text-muted"}
+    sign_style = signs.get(row.state, "$text-warning")
     note_style = "$text-error" if row.state == "failed" else "$text-muted"
     return Content(plain, spans=[Span(0, 1, sign_style), Span(len(plain) - len(note), len(plain), note_style)])
 

@@ -129,4 +129,6 @@ def index_report(report: IndexReport) -> str:
         parts.append(f"{report.removed:,} removed")
     if report.failed:
         parts.append(f"{len(report.failed):,} not readable")
+    if report.unsupported:
+        parts.append(f"{sum(report.unsupported.values()):,} of other kinds")
     return f"{', '.join(parts)}; {counted(report.chunks, 'new passage')} in {duration(report.seconds)}"

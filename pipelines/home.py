@@ -78,6 +78,8 @@ class LibraryStatus:
     """`exact`, or `chroma`, and why in a few words."""
     away: Mapping[str, str] = field(default_factory=dict)
     """Roots that are not connected, with the reason; their files are still found."""
+    unsupported: Mapping[str, int] = field(default_factory=dict)
+    """How many files below the roots no reader takes, by kind (`.iso`), most first. Not among `documents`."""
     left_out: tuple[str, ...] = ()
     """Files and folders inside a root that were forgotten: they stay out until they are added by name."""
     next_embedder: str = ""

@@ -30,6 +30,7 @@ from rag.walk import FoundFile
 
 SplitBlocks = Callable[[Iterable[Block]], Iterable[ChunkDraft]]
 
+MAX_LABEL_CHARS = 12
 MAX_NOTES = 20
 """That are told of one outermost file; a mailbox may have one for each message."""
 
@@ -83,7 +84,12 @@ StoringEvent = FileRead | FileNotRead | FileGrows | MembersGone | Notice
 
 def unsupported_label(path: str, error: ReadError) -> str:
     """Under what files that no reader takes are counted: their extension. Empty for other errors."""
-    return PurePath(path_text(path)).suffix.lower() or "no extension" if isinstance(error, UnsupportedFile) else ""
+    if not isinstance(error, UnsupportedFile):
+        return ""
+    suffix = PurePath(path_text(path)).suffix.lower()
+    if not suffix:
+        return "no extension"
+    return suffix if len(suffix) <= MAX_LABEL_CHARS and suffix[1:].isalnum() else "other names"
 
 
 class _Lost(Exception):

@@ -3,8 +3,8 @@
 Where texts are padded together, or quantised over a whole batch, a passage's vector depends a little on the
 others in its batch. The same library must come out however often indexing was killed, so the company is fixed
 when a content is stored: contents join numbered groups, and a group's passages are sorted by length and cut
-into batches, those of a long content some thousand at a time. After a crash the batches are the same ones: one that was stored in part is embedded again, and
-what was missing is stored.
+into batches, those of a long content some thousand at a time. After a crash the batches are the same ones: one that
+was stored in part is embedded again, and what was missing is stored.
 
 Knows nothing of embedders: `pipelines.ingest` asks one for the vectors.
 """

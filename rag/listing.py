@@ -13,6 +13,7 @@ from rag.records import DocumentRow, DocumentState, Kind
 @dataclass(frozen=True, slots=True)
 class Counts:
     documents: int
+    """Those that no reader takes are not among them."""
     failed: int
     chunks: int
     chunks_embedded: int
@@ -22,7 +23,9 @@ class Counts:
 
 def count_library(db: LibraryDb) -> Counts:
     ((*counts,),) = db.query(
-        "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM documents WHERE state = 'failed'),"
+        "SELECT (SELECT count(*) FROM documents)"
+        " - (SELECT count(*) FROM documents WHERE state = 'failed' AND unsupported <> ''),"
+        " (SELECT count(*) FROM documents WHERE state = 'failed' AND unsupported = ''),"
         " (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors), (SELECT count(*) FROM chroma_pending)"
     )
     return Counts(*counts)
@@ -35,13 +38,24 @@ def list_roots(db: LibraryDb) -> tuple[str, ...]:
 
 
 def list_documents(db: LibraryDb, *, containing: str = "", limit: int = 1000) -> tuple[DocumentRow, ...]:
-    """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike."""
+    """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike.
+
+    Those that no reader takes come last: a folder of pictures must not hide its texts.
+    """
+    listed = _list(db, containing, limit, "documents.unsupported = ''")
+    if len(listed) < limit:
+        listed += _list(db, containing, limit - len(listed), "documents.unsupported <> ''")
+    return listed
+
+
+def _list(db: LibraryDb, containing: str, limit: int, condition: str) -> tuple[DocumentRow, ...]:
     rows = db.query(
-        "SELECT path_text, title, kind, documents.state, contents.state, reason, size_bytes,"
+        "SELECT path_text, title, kind, iif(unsupported <> '', 'unsupported', documents.state), contents.state,"
+        " reason, size_bytes,"
         " (SELECT count(*) FROM chunks WHERE chunks.content_id = documents.content_id),"
         " (SELECT count(*) FROM chunks JOIN vectors USING (chunk_id) WHERE chunks.content_id = documents.content_id)"
         " FROM documents LEFT JOIN contents USING (content_id)"
-        r" WHERE path_text LIKE '%' || ? || '%' ESCAPE '\' ORDER BY path LIMIT ?",
+        rf" WHERE {condition} AND path_text LIKE '%' || ? || '%' ESCAPE '\' ORDER BY path LIMIT ?",
         (containing.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_"), limit),
     )
     return tuple(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Kind = Literal["text", "image", "audio"]
-DocumentState = Literal["found", "words", "embedded", "failed"]
-"""found: seen, not read. words: read, findable by words. embedded: vectors too. failed: see its reason."""
+DocumentState = Literal["found", "words", "embedded", "failed", "unsupported"]
+"""found: seen, not read. words: read, findable by words. embedded: vectors too. failed: see its reason.
+unsupported: of a kind that no reader takes, see its reason."""
 
 KINDS: tuple[Kind, ...] = ("text", "image", "audio")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipelines.events import IndexEvent, IndexReport
 
 FAILURES_SHOWN = 20
+KINDS_SHOWN = 12
+"""Of those that no reader takes; the library screen shows every file."""
 
 
 def index(
@@ -101,3 +103,8 @@ def _print_report(report: IndexReport, console: Console) -> None:
             console.out.paragraph(each.hint, indent="    ", style="dim")
     if len(report.failed) > FAILURES_SHOWN:
         console.out.line(dim(f"  and {len(report.failed) - FAILURES_SHOWN:,} more; `--json` lists them all"))
+    if report.unsupported:
+        kinds = list(report.unsupported.items())
+        shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds[:KINDS_SHOWN])
+        more = f", and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+        console.out.paragraph(f"of kinds that are not read: {shown}{more}", indent="  ", style="dim")

@@ -97,6 +97,11 @@ def find_encoding(stream: BinaryIO, name: str) -> Encoding:
         chunk = stream.read(SCAN_BYTES)
 
 
+def is_wide_text(head: bytes) -> bool:
+    """Whether bytes at a file's start that have NULs among them may be UTF-16 or UTF-32."""
+    return any(head.startswith(mark) for mark, _ in _MARKS) or _utf16_without_mark(head) is not None
+
+
 def _utf16_without_mark(head: bytes) -> str | None:
     """UTF-16 of mostly ASCII text has a NUL in every other byte, and nowhere else."""
     sample = head[: SAMPLE_BYTES & ~1]

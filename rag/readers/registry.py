@@ -34,6 +34,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "epub": ("epub/1", "rag.readers.epub", "read_epub"),
     "calendar": ("ics/1", "rag.readers.calendar_ics", "read_calendar"),
     "contacts": ("vcf/1", "rag.readers.contacts_vcf", "read_contacts"),
+    "archive": ("archive/1", "rag.readers.archive", "read_archive"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 from rag.errors import DamagedFile, EncryptedFile, ReadError, UnsupportedFile
 from rag.readers.container_kind import kind_of_ole, kind_of_zip
 from rag.readers.contract import OpenedFile
+from rag.readers.encoding import is_wide_text
 from rag.readers.mail_kind import is_mail_name, kind_of_mail
 
 Format = Literal[
@@ -35,6 +36,7 @@ Format = Literal[
     "epub",
     "calendar",
     "contacts",
+    "archive",
 ]
 
 HEAD_BYTES = 4096
@@ -65,6 +67,7 @@ _FORMATS: dict[Format, str] = {
     "epub": "epub",
     "calendar": "ics ical ifb",
     "contacts": "vcf vcard",
+    "archive": "zip tar tgz taz gz tbz tbz2 tb2 bz2 txz xz",
 }
 FORMAT_BY_EXTENSION: dict[str, Format] = {
     extension: format_name for format_name, extensions in _FORMATS.items() for extension in extensions.split()
@@ -81,6 +84,7 @@ _BINARY_FORMATS: dict[str, str] = {
     "rtf": "a rich text file (RTF)",
     "msg": "an Outlook message",
     "epub": "an e-book (EPUB)",
+    "archive": "an archive",
 }
 """They are known by their bytes; a text is none of them, whatever it is called."""
 _MAYBE_MAIL = frozenset({None, "text", "msg", "mbox"})
@@ -133,12 +137,16 @@ _BINARY_MAGIC_BYTES = (b"MZ", b"GIF8", b"ID3", b"BZh", b"Rar!", b"GGUF", b"OggS"
 
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+"""gzip, bzip2 and xz: a TAR is in them, or a single file."""
+_TAR_AT, _TAR = 257, b"ustar"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 OLE_SCAN_BYTES = 1 << 20
 
 _UNSUPPORTED_HINT = (
-    "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files"
+    "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files,"
+    " mail, e-books and archives"
 )
 _ACCEPTED = FORMAT_BY_EXTENSION.keys() | _REFUSED.keys()
 
@@ -162,8 +170,10 @@ def find_format(file: OpenedFile) -> Format:
     named = FORMAT_BY_EXTENSION.get(file.extension)
     if head.find(b"%PDF-", 0, 1024) >= 0 and (named == "pdf" or head.startswith(b"%PDF-")):
         return "pdf"
-    if head.startswith(_ZIP):
+    if head.startswith((_ZIP, _EMPTY_ZIP)):
         return _format_of_zip(file, named)
+    if named in (None, "archive") and _is_packed_or_tar(head):
+        return "archive"
     if head.startswith(_OLE):
         return _format_of_ole(file, named)
     if head.startswith(b"{\\rtf"):
@@ -185,7 +195,9 @@ def find_format(file: OpenedFile) -> Format:
         )
     if named is not None:
         return named
-    # Named by the user, of a kind that its name does not tell: text is tried; find_encoding refuses others.
+    # Of a kind that its name does not tell. Text in an unusual encoding is tried; find_encoding refuses others.
+    if b"\0" in head and not is_wide_text(head):
+        raise UnsupportedFile(f"{file.name} is of a kind that homebody does not know", hint=_UNSUPPORTED_HINT)
     return "html" if is_html else "text"
 
 
@@ -200,14 +212,20 @@ def _magic(head: bytes) -> str | None:
     return None
 
 
+def _is_packed_or_tar(head: bytes) -> bool:
+    return (head.startswith(_PACKED) and not _looks_like_text(head)) or head[_TAR_AT:].startswith(_TAR)
+
+
 def _looks_like_text(head: bytes) -> bool:
     return not any(byte < 9 or 13 < byte < 27 for byte in head[:512])
 
 
 def _format_of_zip(file: OpenedFile, named: Format | None) -> Format:
     kind = kind_of_zip(file.stream, file.name)
-    if kind in FORMAT_BY_EXTENSION.values() and (kind != "zip" or named is None):
+    if kind in FORMAT_BY_EXTENSION.values():
         return cast(Format, kind)
+    if kind == "zip" and named in (None, "archive"):
+        return "archive"
     if kind is None and named in _BINARY_FORMATS:
         return named  # cut off, probably: its reader says so
     if kind in _KIND_NAMES:

@@ -64,10 +64,19 @@ def test_kinds_that_no_reader_takes_are_refused(opened: Opened, tmp_path: Path) 
         find_format(opened(tmp_path / "a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 100))
     with pytest.raises(UnsupportedFile, match="old format"):
         find_format(opened(tmp_path / "a.doc", OLE))
+    with pytest.raises(UnsupportedFile, match="7-Zip"):
+        find_format(opened(tmp_path / "a.7z", b"7z\xbc\xaf\x27\x1c" + b"\0" * 100))
+    with pytest.raises(UnsupportedFile, match="does not know"):
+        find_format(opened(tmp_path / "thing", b"\x01\0\0\x07" * 100))
+
+
+def test_archives_are_known_by_their_bytes(opened: Opened, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x", "y")
-    with pytest.raises(UnsupportedFile, match="zip"):
-        find_format(opened(tmp_path / "a.zip"))
+    assert find_format(opened(tmp_path / "a.zip")) == "archive"
+    assert find_format(opened(tmp_path / "b", b"\x1f\x8b\x08\0\0\0\0")) == "archive"
+    with pytest.raises(DamagedFile, match="gzip"):
+        find_format(opened(tmp_path / "c.txt", b"\x1f\x8b\x08\0\0\0\0"))
 
 
 def test_an_encrypted_word_document_is_recognised(opened: Opened, tmp_path: Path) -> None:
