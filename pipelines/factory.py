@@ -25,6 +25,7 @@ from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversations import SavedConversations
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.followed_roots import FollowedRoots
 from pipelines.foreground import BatteryWatch, Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
@@ -40,6 +41,7 @@ from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
 from rag.documents import Documents
+from rag.embed_first import embed_first
 from rag.embedder_change import change_under_way
 from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
 from rag.identity import check_identity
@@ -163,8 +165,8 @@ class HomeOnThisMachine:
             max_text_chars=library.max_file_mb * MEGABYTE,
             max_pages=library.max_pages,
             timeout_s=library.read_timeout_s,
-            memory_bytes=library.reader_memory_mb * MEGABYTE,
             total_timeout_s=30 * library.read_timeout_s,
+            memory_bytes=library.reader_memory_mb * MEGABYTE,
         )
 
     @cached_property
@@ -247,6 +249,8 @@ class HomeOnThisMachine:
             reranking=self._reranking(notices) if embedder is not None else None,
         )
         found = search.find(query, k=k, join=join)
+        if "_ingest" in self.__dict__:  # what is asked next is likely there too
+            self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in found.hits]))
         return found.hits, (*notices, *map(Notice, found.notes))
 
     def _reranking(self, notices: list[Notice]) -> Reranking | None:
@@ -273,12 +277,9 @@ class HomeOnThisMachine:
 
     def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
         with self._only_writer():
-            self._watch = Watch(
-                ingest=self._ingest,
-                roots=Roots(self._db),
-                view=self._view,
-                poll_s=self._settings.library.poll_s,
-            )
+            roots, poll_s = Roots(self._db), self._settings.library.poll_s
+            followed = FollowedRoots(roots, view=self._view, poll_s=poll_s)
+            self._watch = Watch(ingest=self._ingest, roots=roots, followed=followed, view=self._view, poll_s=poll_s)
             try:
                 yield from self._watch.run(stop)
             finally:

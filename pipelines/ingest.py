@@ -127,13 +127,14 @@ class Ingest:
         *,
         reembed: bool = False,
         named: bool = False,
+        tell_chroma: bool = True,
     ) -> Iterator[IndexEvent]:
         """Index the files at and below `roots`; ends with IndexDone, also when `stop` was set.
 
         Without roots it only finishes what an earlier run left. A root that is not connected is reported and its
         files are kept; `named` says that the user asked for these roots by name, so what is there now counts.
         Where the library is to have another embedder (`reembed`: whichever is at hand), every vector is made anew
-        while the old ones serve; passages are kept.
+        while the old ones serve; passages are kept. Without `tell_chroma` that is left to who calls it.
         Raises EmbedderMismatch, StorageFull, LibraryDamaged; what was stored by then is whole and stays.
         """
         run = self._new_run(stop)
@@ -151,7 +152,8 @@ class Ingest:
         if not stop.is_set():
             # Only now, so that a file that was moved finds its passages at its old place.
             run.removed += self._documents.remove(plan.gone)
-            yield from self._tell_chroma(run)
+            if tell_chroma:
+                yield from self.tell_chroma(stop)
         run.unsupported = self._documents.count_unsupported(plan.roots)
         yield IndexDone(run.report())
 
@@ -273,16 +275,17 @@ class Ingest:
             rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
             yield IndexProgress("reading", run.files_done, run.files_total, path, chunks, rate)
 
-    def _tell_chroma(self, run: _Run) -> Iterator[IndexEvent]:
+    def tell_chroma(self, stop: threading.Event) -> Iterator[IndexEvent]:
+        """Tell chromadb what SQLite has and it has not. The first time it is opened, which takes seconds."""
         if self._chroma is None or not self._chroma.behind:
             return
         began_s = time.monotonic()
-        yield IndexProgress("storing", 0, 0, chunks=run.chunks)
+        yield IndexProgress("storing", 0, 0)
         try:
-            for told in self._chroma.bring_in_step(run.stop):
+            for told in self._chroma.bring_in_step(stop):
                 rate = told.done / max(time.monotonic() - began_s, 1e-6)
-                yield IndexProgress("storing", told.done, told.total, chunks=run.chunks, rate_per_s=rate)
-                self._foreground.wait_until_free(run.stop)
+                yield IndexProgress("storing", told.done, told.total, rate_per_s=rate)
+                self._foreground.wait_until_free(stop)
         except ChromaFailed as error:
             yield Notice(str(error), error.hint)
 
