@@ -45,7 +45,7 @@ def ingest_of(
 ) -> Ingest:
     return Ingest(
         db=db,
-        walk=partial(walk, accepts=lambda name: name.endswith(".txt")),
+        walk=partial(walk, accepts=lambda name: name.endswith((".txt", ".zip"))),
         reader=reader,
         split=Chunker(embedder.count_tokens, 60).split_blocks,
         embedders=OnlyEmbedder(lambda: embedder),

@@ -190,7 +190,11 @@ def test_junk_and_links_in_archives_are_passed_over(home: Home, folder: Path) ->
 
 
 def test_a_file_inside_that_cannot_be_read_costs_only_itself(home: Home, folder: Path) -> None:
-    broken: dict[str, bytes | str] = {"broken.pdf": b"%PDF-1.4 cut off", "empty.txt": b"", "fine.txt": "These words are fine."}
+    broken: dict[str, bytes | str] = {
+        "broken.pdf": b"%PDF-1.4 cut off",
+        "empty.txt": b"",
+        "fine.txt": "These words are fine.",
+    }
     (folder / "a.zip").write_bytes(zip_with_encrypted("secret.txt", broken))
     report = index(home, folder)
     assert set(failures(report, folder)) == {"a.zip/secret.txt", "a.zip/broken.pdf", "a.zip/empty.txt"}
