@@ -24,15 +24,19 @@ ENGINES_SHARE_OF_FREE_MEMORY = 0.85
 class EngineRoom:
     """Thread-safe as its parts are."""
 
-    def __init__(self, paths: HomePaths, settings: Settings, device: DeviceChoice | None = None) -> None:
-        """`device` overrides the settings'."""
+    def __init__(
+        self,
+        paths: HomePaths,
+        settings: Settings,
+        device: DeviceChoice | None = None,
+        *,
+        weights: Weights | None = None,
+    ) -> None:
+        """`device` overrides the settings', `weights` those in the data folder."""
         self.paths = paths
         self.settings = settings
+        self.weights = weights or Weights(paths.weights_dir)
         self._device: DeviceChoice = device or settings.device.device
-
-    @cached_property
-    def weights(self) -> Weights:
-        return Weights(self.paths.weights_dir)
 
     @cached_property
     def hardware(self) -> Hardware:

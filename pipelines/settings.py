@@ -31,7 +31,8 @@ class ChatSettings(Section):
 
 class EmbedSettings(Section):
     model: str = ""
-    """A catalogue id; empty takes the default of the catalogue."""
+    """A catalogue id, the path of a GGUF file, or of a folder with model.onnx and tokenizer.json. Empty keeps the
+    library's own; a library without vectors gets the default of the catalogue."""
     threads: int = Field(default=0, ge=0, le=512)
 
 

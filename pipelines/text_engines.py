@@ -58,8 +58,7 @@ class TextEngines:
     @property
     def named(self) -> str:
         """The embedder that the settings name; empty where they leave it open."""
-        named = embedder_id(self._room.settings.embed.model)
-        return named if not self._given or named in self._given else ""
+        return embedder_id(self._room.settings.embed.model)
 
     def default_id(self) -> str:
         """The embedder that would be taken where nothing names one; empty when none is installed."""

@@ -80,7 +80,8 @@ def finish_change(db: LibraryDb) -> bool:
         connection.execute(
             "INSERT INTO vectors (chunk_id, vector) SELECT chunk_id, vector FROM next_vectors ORDER BY chunk_id"
         )
-        connection.execute("UPDATE contents SET state = 'embedded' WHERE state = 'words'")
+        # One that is still being read stays as it is.
+        connection.execute("UPDATE contents SET state = 'embedded' WHERE state = 'words' AND complete = 1")
         connection.execute("DELETE FROM next_vectors")
         connection.execute("DELETE FROM meta WHERE key = ?", (NEXT_META_KEY,))
         db.write_meta(META_KEY, json.dumps(asdict(identity)))

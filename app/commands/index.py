@@ -29,8 +29,12 @@ def index(
         typer.Argument(metavar="[PATH]...", help="Files and folders; without any, those indexed before."),
     ] = None,
     reembed: Annotated[
-        bool, typer.Option("--reembed", help="Make all vectors anew, after the embedder was changed.")
+        bool, typer.Option("--reembed", help="Make all vectors anew with the embedder at hand.")
     ] = False,
+    embedder: Annotated[
+        str,
+        typer.Option("--embedder", metavar="ID", help="Change the embedder for good: an id, a GGUF file, a folder."),
+    ] = "",
     json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
@@ -44,9 +48,14 @@ def index(
     Examples:
       homebody index ~/Documents ~/notes.md
       homebody index                          bring everything up to date
+      homebody index --embedder multilingual-e5-small-int8
     """
     invocation: Invocation = context.obj
     chosen_device(invocation, device)
+    if embedder:
+        from pipelines.embedder_choice import choose_embedder
+
+        choose_embedder(invocation.paths, embedder)
     invocation.give_way()
     with invocation.home(write=True) as home:
         if home.read_only_because:

@@ -35,7 +35,8 @@ def embedder(weights: Path) -> Iterator[GgufTextEmbedder]:
 
 def test_vectors_are_of_length_1_in_the_order_given(embedder: GgufTextEmbedder) -> None:
     vectors = embedder.embed_passages(TEXTS)
-    assert (vectors.shape, vectors.dtype) == ((len(TEXTS), WIDTH), np.float32)
+    assert vectors.shape == (len(TEXTS), WIDTH)
+    assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     for text, vector in zip(TEXTS, vectors, strict=True):
         assert float(embedder.embed_query(text) @ vector) > 0.9999, text

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.engine_room import EngineRoom
 from pipelines.foreground import Foreground
 from pipelines.ingest import Ingest
-from pipelines.library_embedders import OnlyEmbedder
+from pipelines.library_embedders import Embedders, LibraryEmbedders, OnlyEmbedder
+from pipelines.paths import HomePaths
+from pipelines.settings import EmbedSettings, Settings
+from pipelines.text_engines import TextEngines
 from rag.chroma_place import ChromaFolder, open_collection
 from rag.chroma_store import ChromaStore
 from rag.chunking import Chunker
@@ -41,17 +45,27 @@ class SociableEmbedder(CountableEmbedder):
 
 
 def ingest_of(
-    db: LibraryDb, reader: DocumentReader, embedder: TextEmbedder, chroma: ChromaStore | None = None
+    db: LibraryDb,
+    reader: DocumentReader,
+    embedder: TextEmbedder,
+    chroma: ChromaStore | None = None,
+    embedders: Embedders | None = None,
 ) -> Ingest:
     return Ingest(
         db=db,
         walk=partial(walk, accepts=lambda name: name.endswith((".txt", ".zip"))),
         reader=reader,
         split=Chunker(embedder.count_tokens, 60).split_blocks,
-        embedders=OnlyEmbedder(lambda: embedder),
+        embedders=embedders or OnlyEmbedder(lambda: embedder),
         chroma=chroma,
         foreground=Foreground(),
     )
+
+
+def embedders_of(db: LibraryDb, *installed: TextEmbedder, named: str) -> LibraryEmbedders:
+    """As a home with these embedders and this setting would choose."""
+    room = EngineRoom(HomePaths(db.file.parent), Settings(embed=EmbedSettings(model=named)))
+    return LibraryEmbedders(db, TextEngines(room, embedders=installed))
 
 
 def dump(db: LibraryDb) -> dict[str, Any]:

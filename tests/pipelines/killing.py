@@ -33,8 +33,8 @@ def make_files(folder: Path, count: int, seed: int) -> None:
         (here / f"{number}.txt").write_text(text)
 
 
-def index(library_file: Path, folder: Path, chroma_folder: Path | None) -> subprocess.Popen[str]:
-    arguments = [str(library_file), str(folder), *([str(chroma_folder)] if chroma_folder else [])]
+def index(library_file: Path, folder: Path, chroma_folder: Path | None, *, embedder: str = "") -> subprocess.Popen[str]:
+    arguments = [str(library_file), str(folder), str(chroma_folder or ""), embedder]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.pipelines.indexing_process", *arguments],
         cwd=PROJECT_ROOT,
@@ -44,21 +44,27 @@ def index(library_file: Path, folder: Path, chroma_folder: Path | None) -> subpr
     )
 
 
-def index_to_the_end(library_file: Path, folder: Path, chroma_folder: Path | None) -> list[str]:
-    """What it said, event by event."""
-    said, complaints = index(library_file, folder, chroma_folder).communicate(timeout=240)
+def index_to_the_end(library_file: Path, folder: Path, chroma_folder: Path | None, *, embedder: str = "") -> list[str]:
+    """What it said, event by event. `embedder` names the one that the settings name."""
+    said, complaints = index(library_file, folder, chroma_folder, embedder=embedder).communicate(timeout=240)
     assert said.endswith("IndexDone\n"), complaints
     return said.splitlines()
 
 
 def kill_in_the_middle(
-    library_file: Path, folder: Path, chroma_folder: Path | None, chance: random.Random, *, most_lines: int
+    library_file: Path,
+    folder: Path,
+    chroma_folder: Path | None,
+    chance: random.Random,
+    *,
+    most_lines: int,
+    embedder: str = "",
 ) -> str:
     """Start indexing and kill it after a random number of events and a random moment more.
 
     Returns the last thing it said. A run that gets to its end before is left at that.
     """
-    process = index(library_file, folder, chroma_folder)
+    process = index(library_file, folder, chroma_folder, embedder=embedder)
     assert process.stdout is not None
     last = ""
     for _ in range(chance.randint(1, most_lines)):
