@@ -114,7 +114,9 @@ class _Message:
 
     def take(self, part: Part) -> None:
         """A part at any depth; find_parts limits it."""
-        if part.kind == "multipart/encrypted":
+        if part.is_too_deep:
+            self.notes.append("its parts are nested too deep; the innermost were not read")
+        elif part.kind == "multipart/encrypted":
             self._encrypted("OpenPGP" if "pgp" in _protocol(part) else "unknown")
         elif part.kind == "multipart/alternative" and part.children:
             self._take_alternative(part)

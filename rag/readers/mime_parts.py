@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = MEGABYTE
 """Of one part; the rest of a longer header is not read."""
 MAX_PARTS = 5000
 MAX_DEPTH = 30
-"""Multiparts within multiparts; mails have three or four. Deeper ones are read as text."""
+"""Multiparts within multiparts; mails have three or four. Deeper ones are not looked into."""
 MAX_BOUNDARY_LINE_BYTES = 300
 DECODE_BYTES = MEGABYTE
 
@@ -44,6 +44,8 @@ class Part:
     kind: str
     """`text/plain` and the like, in lower case."""
     children: list[Part] = field(default_factory=list)
+    is_too_deep: bool = False
+    """It is made of parts that were not looked for."""
 
     @property
     def is_multipart(self) -> bool:
@@ -150,7 +152,10 @@ def _end_of_header(stream: BinaryIO, begin: int, end: int) -> int:
 
 
 def _open_multipart(part: Part, opened: list[_Open], places: dict[bytes, int]) -> None:
-    if not part.kind.startswith("multipart/") or len(opened) >= MAX_DEPTH:
+    if not part.kind.startswith("multipart/"):
+        return
+    if len(opened) >= MAX_DEPTH:
+        part.is_too_deep = True
         return
     boundary = mail_headers.parameter(part.headers, "content-type", "boundary").rstrip().encode("utf-8", "replace")
     if boundary and boundary not in places:

@@ -1,4 +1,4 @@
-"""Damage with fixed seeds, for the readers' tests: what must not hold for any of them is a crash that is no ReadError."""
+"""Damage with fixed seeds, for the readers' tests: a reader may raise a ReadError for it, and nothing else."""
 
 from __future__ import annotations
 

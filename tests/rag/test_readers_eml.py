@@ -151,6 +151,13 @@ def test_a_mail_without_date_and_subject_is_read(opened: Opened, tmp_path: Path)
     assert (reading.title, reading.author, reading.written_at_s) == ("", "", 1741908600)
 
 
+def test_parts_that_are_nested_too_deep_are_told(opened: Opened, tmp_path: Path) -> None:
+    levels = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(1000))
+    reading, blocks = read(opened, tmp_path / "a.eml", HEAD + levels + b"\ndeep")
+    assert reading.notes == ["its parts are nested too deep; the innermost were not read"]
+    assert len(blocks) == 1
+
+
 def test_a_mail_that_says_nothing_is_empty(opened: Opened, tmp_path: Path) -> None:
     with pytest.raises(EmptyFile, match=r"a\.eml"):
         read(opened, tmp_path / "a.eml", b"MIME-Version: 1.0\n\n \n")

@@ -144,7 +144,7 @@ def test_the_limit_of_a_files_size_is_for_each_message(tmp_path: Path) -> None:
     path = tmp_path / "Inbox"
     path.write_text("".join(message(n, "words " * (9000 if n == 2 else 1000)) for n in range(5)))
     with DocumentReader(ReadLimits(max_file_bytes=20_000)) as reader:
-        parts = list(reader.stream(path, lambda begun: "text"))
+        parts = list(reader.stream(path, lambda _: "text"))
     failed = [part for part in parts if isinstance(part, MemberFailed)]
     read_titles = [part.facts.title for part in parts if isinstance(part, TextEnded)]
     assert [type(part.error) for part in failed] == [TooLarge]
