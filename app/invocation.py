@@ -92,7 +92,7 @@ class Invocation:
 
     @contextmanager
     def stoppable(self) -> Iterator[threading.Event]:
-        """The first Ctrl-C sets the stop signal, so that work ends whole; the second ends it at once.
+        """The first Ctrl-C, or SIGTERM, sets the stop signal, so that work ends whole; the second ends it at once.
 
         Elsewhere than in the main thread, where signals are not delivered, this only hands out the signal.
         """
@@ -105,8 +105,9 @@ class Invocation:
                 raise KeyboardInterrupt
             self.stop.set()
 
-        before = signal.signal(signal.SIGINT, on_interrupt)
+        before = {number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self.stop
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)

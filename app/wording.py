@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app.terminal_text import clean_line
-from pipelines.events import IndexProgress, IndexReport
+from pipelines.events import Following, IndexProgress, IndexReport
 from pipelines.turn import Locator
 
 _PHASES = {
@@ -118,6 +118,17 @@ def rate_and_time_left(done: float, total: float, rate_per_s: float) -> list[str
     if rate_per_s > 0 and total > done:
         parts.append(time_left((total - done) / rate_per_s))
     return parts
+
+
+def following(event: Following) -> str:
+    """`Following 3 folders and files; 1 is looked through every 30 s; not connected: /media/stick`."""
+    parts = [f"Following {counted(event.roots, 'folder or file', 'folders and files')}"]
+    if event.polled:
+        shown = ", ".join(map(short_path, event.polled))
+        parts.append(f"looking through {shown} every {duration(event.poll_s)}")
+    if event.away:
+        parts.append(f"not connected: {', '.join(map(short_path, event.away))}")
+    return "; ".join(parts)
 
 
 def index_report(report: IndexReport) -> str:

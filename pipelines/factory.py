@@ -270,10 +270,12 @@ class HomeOnThisMachine:
 
     # ------------------------------------------------------------------ the library
 
-    def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
+    def index(
+        self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False, named: bool = True
+    ) -> Iterator[IndexEvent]:
         """Raises LibraryLocked when another process writes, or when this one is indexing already."""
         with self._only_writer():
-            yield from self._ingest.run([os.fspath(root) for root in roots], stop, reembed=reembed, named=True)
+            yield from self._ingest.run([os.fspath(root) for root in roots], stop, reembed=reembed, named=named)
 
     def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
         with self._only_writer():

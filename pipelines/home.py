@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
-from pipelines.page_picture import PagePictures
+from pipelines.page_picture import Pages
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Timings, Turn
@@ -133,7 +133,7 @@ class Home(Protocol):
     def conversations(self) -> Conversations: ...
 
     @property
-    def pages(self) -> PagePictures:
+    def pages(self) -> Pages:
         """Where citations stand on PDF pages, and what these look like."""
         ...
 
@@ -146,8 +146,12 @@ class Home(Protocol):
         """Answer one question; ends with AnswerDone, a stopped one too. Raises EXPECTED_ERRORS."""
         ...
 
-    def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
+    def index(
+        self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False, named: bool = True
+    ) -> Iterator[IndexEvent]:
         """Bring the library up to date with these files and folders; ends with IndexDone.
+
+        `named`: the user has just named these roots, so what is there counts, even on another drive than before.
 
         Where the settings name another embedder than the library's, every vector is made anew with that one, and the
         old ones serve until all are there. `reembed` does so with the embedder at hand, whatever the settings say.

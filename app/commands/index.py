@@ -13,9 +13,10 @@ from app.invocation import Invocation
 from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pipelines.events import IndexEvent, IndexReport
+    from pipelines.home import Home
 
 FAILURES_SHOWN = 20
 KINDS_SHOWN = 12
@@ -35,6 +36,9 @@ def index(
         str,
         typer.Option("--embedder", metavar="ID", help="Change the embedder for good: an id, a GGUF file, a folder."),
     ] = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: follow all indexed folders and files until Ctrl-C.")
+    ] = False,
     json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
@@ -44,10 +48,15 @@ def index(
     stopped at any moment and goes on from there. Exit status 1 means that a PATH itself could not be read; files
     inside a folder that could not are listed.
 
+    With --watch a changed file can be found by its words within a second, and ending it with Ctrl-C is exit status
+    0. --watch --json prints one JSON object a line as things happen; "event" is one of following, changed, failed,
+    notice and report.
+
     \b
     Examples:
       homebody index ~/Documents ~/notes.md
       homebody index                          bring everything up to date
+      homebody index --watch                  and keep it so
       homebody index --embedder multilingual-e5-small-int8
     """
     invocation: Invocation = context.obj
@@ -66,8 +75,11 @@ def index(
         roots = [path.expanduser().absolute() for path in paths or ()] or [Path(root) for root in home.library().roots]
         if not roots:
             raise WrongUsage("nothing was indexed before, so say what to read: `homebody index PATH`")
+        if watch:
+            _watch(invocation, home, paths or (), reembed=reembed, json=json)
+            return
         with invocation.stoppable() as stop:
-            report = _follow(home.index(roots, stop, reembed=reembed), invocation.console)
+            report = _follow(home.index(roots, stop, reembed=reembed, named=bool(paths)), invocation.console)
     if json:
         invocation.console.json(report.to_json())
     else:
@@ -79,9 +91,25 @@ def index(
         raise typer.Exit(ExitCode.FAILED)
 
 
+def _watch(invocation: Invocation, home: Home, paths: Sequence[Path], *, reembed: bool, json: bool) -> None:
+    from app.commands.index_watch import watch
+    from app.wording import short_path
+
+    if reembed:
+        raise WrongUsage("--reembed and --watch do not go together: run `homebody index --reembed` first")
+    roots = [path.expanduser().absolute() for path in paths]
+    known = set(home.library().roots)
+    for root in roots:
+        if not root.exists() and str(root) not in known:
+            invocation.console.complain(f"there is no {short_path(str(root))}", "check the name")
+            raise typer.Exit(ExitCode.FAILED)
+    with invocation.stoppable() as stop:
+        watch(home, roots, stop, invocation.console, json=json)
+
+
 def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
     from app.wording import index_progress, short_path
-    from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
+    from pipelines.events import IndexDone, IndexProgress, Notice
 
     progress = Progress(console.err)
     for event in events:
@@ -96,7 +124,7 @@ def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
             case IndexDone(report=report):
                 progress.clear()
                 return report
-            case FileFailed():
+            case _:
                 pass  # the report has them all
     raise AssertionError("indexing ended without a report")
 

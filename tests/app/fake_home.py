@@ -235,6 +235,7 @@ class FakeHome:
         stop: threading.Event,
         *,
         reembed: bool = False,  # noqa: ARG002
+        named: bool = True,  # noqa: ARG002
     ) -> Iterator[IndexEvent]:
         self.indexed.append(list(roots))
         script = self._index_runs.popleft() if self._index_runs else ()

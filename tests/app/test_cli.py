@@ -67,6 +67,7 @@ class ScriptedHome(FakeHome):
         self.searches: list[tuple[str, int, Collection[str] | None]] = []
         self.results: list[SearchResult | Exception] = []
         self.reembedded: list[bool] = []
+        self.named: list[bool] = []
 
     def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         self.searches.append((query, k, kinds))
@@ -75,8 +76,11 @@ class ScriptedHome(FakeHome):
             raise result
         return result
 
-    def index(self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
+    def index(
+        self, roots: Iterable[Path], stop: threading.Event, *, reembed: bool = False, named: bool = True
+    ) -> Iterator[IndexEvent]:
         self.reembedded.append(reembed)
+        self.named.append(named)
         return super().index(roots, stop)
 
 

@@ -34,9 +34,12 @@ class WatchedHome(FakeHome):
         self.read: list[str] = []
         self.searched: list[str] = []
 
-    def index(self, roots: Iterable[Path], stop: Event, *, reembed: bool = False) -> Iterator[IndexEvent]:
+    def index(
+        self, roots: Iterable[Path], stop: Event, *, reembed: bool = False, named: bool = True
+    ) -> Iterator[IndexEvent]:
         assert not stop.is_set()
         assert not reembed
+        assert named
         self.read += [file.read_text() for root in roots for file in root.iterdir()]
         yield IndexDone(IndexReport(1, 0, 0, (), 1, 0.1))
 
