@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
-from pipelines.page_picture import Pages
+from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Timings, Turn
@@ -133,7 +133,7 @@ class Home(Protocol):
     def conversations(self) -> Conversations: ...
 
     @property
-    def pages(self) -> Pages:
+    def pages(self) -> PagePictures:
         """Where citations stand on PDF pages, and what these look like."""
         ...
 
