@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipelines.events import IndexEvent
     from pipelines.home import Home
 
+CHANGES_SHOWN = 20
+"""Of one look; of more the report says how many there were."""
+
 
 def watch(home: Home, paths: Sequence[Path], stop: threading.Event, console: Console, *, json: bool) -> None:
     """Index `paths` and everything indexed before, then follow all of it. Returns when `stop` is set."""
@@ -55,6 +58,8 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(console.err)
+        self._changes = 0
+        """Told since the last report."""
 
     def show(self, event: IndexEvent) -> None:
         from app.wording import following, index_progress, index_report, short_path
@@ -73,7 +78,9 @@ class _Lines:
             case Following():
                 self._console.say(following(event), "Ctrl-C ends it")
             case FileChanged(path=path, change=change):
-                out.line(f"{change:8}", short_path(path))
+                self._changes += 1
+                if self._changes <= CHANGES_SHOWN:
+                    out.line(f"{change:8} ", short_path(path))
             case FileFailed(path=path, reason=reason, hint=hint):
                 out.line(f"{'not read':8} ", short_path(path))
                 out.paragraph(reason, indent=" " * 10)
@@ -82,5 +89,7 @@ class _Lines:
             case Notice(text=text, hint=hint):
                 self._console.say(text, hint)
             case IndexDone(report=report):
-                out.line(dim(index_report(report)))
+                if not 0 < self._changes <= CHANGES_SHOWN:  # otherwise its lines have said it
+                    out.line(dim(index_report(report)))
+                self._changes = 0
         out.flush()

@@ -97,6 +97,15 @@ def test_watching_says_a_line_a_change_until_it_is_stopped(tmp_path: Path) -> No
     assert (shell.home.closed, shell.home.ended) == (1, ["follow"])
 
 
+def test_many_changes_at_once_are_counted(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.home.says = [*(FileChanged(f"/files/{number}.md", "moved") for number in range(5000)), IndexDone(REPORT)]
+    assert shell("index", "--watch") == ExitCode.OK
+    lines = shell.out.splitlines()
+    assert len(lines) == 21
+    assert lines[-1].startswith("2 files read")
+
+
 def test_watching_prints_an_object_a_line(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.home.says = SAID
