@@ -75,7 +75,7 @@ class WalkProblem:
 def walk(
     roots: Iterable[str | os.PathLike[str]],
     *,
-    accepts: Callable[[str], bool] = lambda _name: True,
+    accepts: Callable[[str], bool] | None = None,
     exclude: Iterable[str | os.PathLike[str]] = (),
     left_out: frozenset[str] = frozenset(),
     entered: Callable[[str], object] = lambda _folder: None,
@@ -111,7 +111,7 @@ class View:
 
     def __init__(
         self,
-        accepts: Callable[[str], bool] = lambda _name: True,
+        accepts: Callable[[str], bool] | None = None,
         exclude: Iterable[str | os.PathLike[str]] = (),
         left_out: frozenset[str] = frozenset(),
         entered: Callable[[str], object] = lambda _folder: None,
@@ -131,8 +131,8 @@ class View:
         """Whether a file below a root is found, as far as its name says."""
         return (
             name[0] != "."
-            and self.accepts(name)
             and not is_temporary_name(name)
+            and (self.accepts is None or self.accepts(name))
             and (not self.left_out or path not in self.left_out)
         )
 
