@@ -247,7 +247,7 @@ def _entry(key: str, value: object) -> bytes:
         case str():
             return _entry_string(key, value)
         case [str(), *_]:
-            return _entry_strings(key, value)
+            return _entry_strings(key, [str(each) for each in value])
         case [int(), *_]:
             return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}i", _INT32, len(value), *value)
         case _:

@@ -27,17 +27,20 @@ class TinyBert:
     sha256: str
 
 
-def write_tiny_bert(folder: Path, *, stored_int8: bool = True, name: str = "model.onnx") -> TinyBert:
-    """`stored_int8` keeps matrices as int8 with one float scale a column, as weight-only exports do."""
+def write_tiny_bert(
+    folder: Path, *, stored_int8: bool = True, token_types: bool = True, name: str = "model.onnx"
+) -> TinyBert:
+    """`stored_int8` keeps matrices as int8 with one float scale a column, as weight-only exports do. Without
+    `token_types` the graph has no such input, as those of XLM-R."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = tiny_bert(stored_int8=stored_int8).SerializeToString()
+    content = tiny_bert(stored_int8=stored_int8, token_types=token_types).SerializeToString()
     (folder / name).write_bytes(content)
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()), encoding="utf-8")
     return TinyBert(folder / name, folder / "tokenizer.json", hashlib.sha256(content).hexdigest())
 
 
-def tiny_bert(*, stored_int8: bool = True) -> ModelProto:
-    return _Exporter(stored_int8).model()
+def tiny_bert(*, stored_int8: bool = True, token_types: bool = True) -> ModelProto:
+    return _Exporter(stored_int8, token_types).model()
 
 
 def _tokenizer() -> dict[str, Any]:
@@ -87,8 +90,9 @@ def _special(token: str) -> dict[str, Any]:
 class _Exporter:
     """Writes the encoder operator by operator, in plain ONNX as an exporter does."""
 
-    def __init__(self, stored_int8: bool) -> None:
+    def __init__(self, stored_int8: bool, token_types: bool) -> None:
         self._stored_int8 = stored_int8
+        self._token_types = token_types
         self._random = np.random.default_rng(20)
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
@@ -101,7 +105,7 @@ class _Exporter:
         self._nodes[-1].output[0] = "last_hidden_state"
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
-            for name in ("input_ids", "attention_mask", "token_type_ids")
+            for name in ("input_ids", "attention_mask", *(["token_type_ids"] if self._token_types else []))
         ]
         output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "sequence", WIDTH])
         graph = helper.make_graph(self._nodes, "tiny_bert", inputs, [output], self._constants)
@@ -112,7 +116,10 @@ class _Exporter:
             "Gather", [self._matrix("embeddings.word_embeddings.weight", VOCABULARY, by_row=True), "input_ids"]
         )
         types = self._constant("embeddings.token_type_embeddings.weight", self._normal(2, WIDTH))
-        kinds = self._node("Gather", [types, "token_type_ids"])
+        if self._token_types:
+            kinds = self._node("Gather", [types, "token_type_ids"])
+        else:
+            kinds = self._node("Gather", [types, self._constant("no_types", np.zeros((1, 1), np.int64))])
         positions = self._matrix("embeddings.position_embeddings.weight", POSITIONS, by_row=True)
         zero = self._constant("zero", np.array([0], np.int64))
         length = self._node("Shape", ["input_ids"], start=1, end=2)

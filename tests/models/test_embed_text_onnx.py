@@ -62,6 +62,25 @@ def test_vectors_are_of_length_1_in_the_order_given(embedder: OnnxTextEmbedder) 
         np.testing.assert_array_equal(embedder.embed_query(text), vector)
 
 
+def test_a_graph_without_token_types_is_fed_without_them(tmp_path: Path) -> None:
+    files = write_tiny_bert(tmp_path, token_types=False)
+    for integer in (True, False):
+        made = make(files, integer=integer, query_prefix="query: ", passage_prefix="passage: ")
+        assert float(made.embed_query("bread") @ make(files, integer=integer).embed_query("query: bread")) > 0.9999
+        assert float(made.embed_passages(["bread"])[0] @ made.embed_query("bread")) < 0.9999
+        made.close()
+
+
+@pytest.mark.parametrize("pooling", ["cls", "last"])
+def test_one_token_stands_for_the_text_where_the_model_wants_it(bert: TinyBert, pooling: str) -> None:
+    made, mean = make(bert, pooling=pooling), make(bert)
+    vectors = made.embed_passages(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert float(vectors[0] @ mean.embed_query(TEXTS[0])) < 0.999
+    made.close()
+    mean.close()
+
+
 def test_a_vector_does_not_depend_on_its_neighbours_or_on_threads(embedder: OnnxTextEmbedder) -> None:
     texts = [f"{'word ' * (number % 7)}{number}" for number in range(60)]
     whole = embedder.embed_passages(texts)

@@ -240,3 +240,36 @@ def test_what_the_engine_reports_wins_over_the_plan() -> None:
     assert fallen.onnx == OnnxPlacement()
     assert fallen.fallback is not None
     assert str(fallen.fallback).startswith("asked for NPU (OpenVINO), running on CPU: the driver is missing")
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("device", ["auto", "cpu", "gpu", "npu"])
+def test_a_reranker_runs_where_embedders_do_and_computes_as_it_was_shipped(
+    machine: Callable[[], Hardware], device: DeviceWish
+) -> None:
+    decided = place("rerank", machine(), None, ModelNeeds("ms-marco"), device=device)
+    embedder = place("embed", machine(), None, ModelNeeds("ms-marco"), device=device)
+    assert (decided.task, decided.device, decided.onnx) == ("rerank", embedder.device, embedder.onnx)
+    assert decided.arithmetic == "as shipped"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("device", ["auto", "cpu", "gpu", "npu"])
+def test_an_embedder_in_gguf_takes_the_chat_engines_devices(
+    machine: Callable[[], Hardware], device: DeviceWish
+) -> None:
+    needs = ModelNeeds("bge", 50 * 10**6, engine="llama")
+    decided, chat = place("embed", machine(), None, needs, device=device), place("chat", machine(), None, needs)
+    assert (decided.task, decided.onnx.provider) == ("embed", CPU_PROVIDER)
+    assert decided.reason
+    if device == "auto":
+        assert decided.llama_devices == chat.llama_devices
+    if device in ("cpu", "npu"):
+        assert (decided.device, decided.gpu_layers) == ("CPU", 0)
+    assert (decided.fallback is not None) == (device == "npu" or (device == "gpu" and not decided.llama_devices))
+
+
+def test_a_gguf_embedders_threads_are_those_of_embedding() -> None:
+    needs = replace(EMBED, engine="llama")
+    assert place("embed", two_core_vm(), MEASURED, needs).threads == 1
+    assert "fastest measured" in place("embed", two_core_vm(), MEASURED, needs).reason

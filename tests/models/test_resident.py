@@ -170,3 +170,37 @@ def test_close_all_leaves_one_that_stays_in_use(log: list[str]) -> None:
     with residents.use("a", lambda: Engine("a", log), 1):
         residents.close_all(wait_s=0.0)
         assert log == ["load a"]
+
+
+def test_a_kept_engine_is_shared_counts_in_the_budget_and_makes_no_room(log: list[str]) -> None:
+    residents = Residents(memory_budget_bytes=100)
+    kept = residents.keep("embed", lambda: Engine("embed", log), 60)
+    assert residents.keep("embed", lambda: Engine("embed", log), 60) is kept
+    with residents.use("chat", lambda: Engine("chat", log), 30):
+        pass
+    with residents.use("other chat", lambda: Engine("other chat", log), 35):
+        pass
+    assert log == ["load embed", "load chat", "close chat", "load other chat"]
+    with pytest.raises(NotEnoughMemory):
+        residents.keep("huge", lambda: Engine("huge", log), 101)
+    assert residents.drop("embed")
+    assert residents.keep("embed", lambda: Engine("embed", log), 60) is not kept
+    residents.close_all()
+    assert log[-2:] == ["close embed", "close other chat"]
+    with pytest.raises(EngineFailed, match="closing"):
+        residents.keep("embed", lambda: Engine("embed", log), 60)
+
+
+def test_threads_that_ask_at_once_get_the_same_kept_engine(log: list[str]) -> None:
+    residents = Residents()
+    got: list[Engine] = []
+    threads = [
+        threading.Thread(target=lambda: got.append(residents.keep("a", lambda: Engine("a", log), 1))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 8
+    assert len({id(each) for each in got}) == 1
+    assert log == ["load a"]
