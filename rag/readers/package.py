@@ -132,9 +132,18 @@ class Package:
     def _damage(self) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, ValueError, OSError, RuntimeError) as error:
-            # ValueError and OSError are zipfile's for impossible offsets and names, and ValueError ours for numbers;
-            # RuntimeError its for an unknown compression (NotImplementedError).
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            expat.ExpatError,
+            LookupError,
+            ValueError,
+            OSError,
+            RuntimeError,
+        ) as error:
+            # LookupError: expat's for an encoding that there is not. ValueError and OSError: zipfile's for impossible
+            # offsets and names. RuntimeError: its for an unknown compression (NotImplementedError).
             raise DamagedFile(
                 f"{self.name} is not {self.what}, or not whole ({error})",
                 hint="get it again from where it came; it may have been cut off",
