@@ -21,13 +21,15 @@ from textual.worker import Worker, WorkerState
 
 from app.control_filter import ControlFilter
 from app.keys import KEYS, bindings
-from app.messages import EnginesSeen, Failure, HomeFailed, HomeOpened, WarmUpStep
+from app.messages import EnginesSeen, Failure, FollowEnded, FollowStep, HomeFailed, HomeOpened, WarmUpStep
 from app.screens.chat import ChatScreen
 from app.terminal_text import clean
 from app.themes import DARK, LIGHT, THEMES
 
 if TYPE_CHECKING:
+    from app.follow_log import FollowLog
     from app.screens.library import LibraryScreen
+    from pipelines.events import IndexEvent
     from pipelines.home import Home
 
 log = logging.getLogger("homebody.app")
@@ -62,6 +64,8 @@ class HomebodyApp(App[None]):
         self._stops: set[threading.Event] = set()
         self._warm_up_stop = threading.Event()
         self._indexing = ""
+        self._follow_stop = threading.Event()
+        self._follow_log: FollowLog | None = None
         self._warming = ""
         self._leave_asked = False
         self._control_filter = ControlFilter()
@@ -156,12 +160,73 @@ class HomebodyApp(App[None]):
         self._show_activity()
         if not event.text:
             self.look_at_engines()
+            self.start_following()
 
     def stop_warming_up(self) -> None:
         """A question needs the engines now, and loads what it needs itself."""
         self._warm_up_stop.set()
         self._warming = ""
         self._show_activity()
+
+    # --- following the library's folders ---
+
+    @property
+    def follow_log(self) -> FollowLog | None:
+        """What following has said; None where it never began."""
+        return self._follow_log
+
+    @property
+    def is_following(self) -> bool:
+        return self._follow_log is not None and not self._follow_log.is_ended
+
+    def start_following(self) -> None:
+        """From now on, as the settings want it: after the warm-up, which has the machine to itself until then."""
+        home = self.home
+        if home is None or self.is_following or home.read_only_because or not home.settings.library.follow:
+            return
+        from app.follow_log import FollowLog
+
+        self._follow_log = self._follow_log or FollowLog()
+        self._follow_log.begin()
+        self._follow_stop = self.new_stop()
+        self.follow(home, self._follow_stop)
+
+    def stop_following(self) -> None:
+        self._follow_stop.set()
+
+    @work(thread=True, exclusive=True, group="follow", exit_on_error=False)
+    def follow(self, home: Home, stop: threading.Event) -> None:
+        from app.present import failure_of
+        from pipelines.errors import EXPECTED_ERRORS
+        from pipelines.events import IndexProgress
+
+        try:
+            for event in home.follow(stop):
+                self.post_message(FollowStep(event, is_progress=isinstance(event, IndexProgress)))
+        except EXPECTED_ERRORS as error:
+            self.post_message(FollowEnded(failure_of(error)))
+        else:
+            self.post_message(FollowEnded(Failure("The folders are not followed.", "u follows them again")))
+
+    def on_follow_step(self, event: FollowStep) -> None:
+        if self._follow_log is not None:
+            self._follow_log.take(event.event)
+        self._followed(event.event)
+
+    def on_follow_ended(self, event: FollowEnded) -> None:
+        if self._follow_log is not None:
+            self._follow_log.end(event.failure)
+        self._followed(None)
+
+    def _followed(self, event: IndexEvent | None) -> None:
+        from app.present import notice
+        from pipelines.events import IndexDone, Notice
+
+        if isinstance(event, Notice):
+            self.say(notice(event), severity="information")
+        self._show_activity()
+        if self.is_screen_installed("library"):
+            self.library_screen().followed(changed=event is None or isinstance(event, IndexDone))
 
     # --- what screens share ---
 
@@ -196,12 +261,15 @@ class HomebodyApp(App[None]):
         self._show_activity()
 
     def _show_activity(self) -> None:
-        self.chat.status.activity = self._indexing or self._warming
+        following = self._follow_log.activity if self._follow_log is not None else ""
+        self.chat.status.activity = self._indexing or following or self._warming
 
     # --- when something breaks ---
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.state is WorkerState.ERROR and event.worker.error is not None:
+            if event.worker.group == "follow":
+                self.post_message(FollowEnded(Failure("Following the folders broke off.", "u goes on from there")))
             self.report_bug(event.worker.error)
 
     def report_bug(self, error: BaseException) -> None:
@@ -258,6 +326,13 @@ class HomebodyApp(App[None]):
         screen = self.get_screen("library")
         assert isinstance(screen, LibraryScreen)
         return screen
+
+    def action_search(self, query: str = "") -> None:
+        from app.screens.search import SearchScreen
+
+        if self._goes_to(SearchScreen) and self._needs_home():
+            self._back_to_chat()
+            self.push_screen(SearchScreen(query))
 
     def action_engines(self) -> None:
         from app.screens.engines import EnginesScreen

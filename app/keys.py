@@ -10,7 +10,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Place = Literal["everywhere", "conversation", "composer", "source", "picture", "history", "library", "panel"]
+Place = Literal["everywhere", "conversation", "composer", "source", "picture", "search", "history", "library", "panel"]
 """Where a key works. `composer` keys are handled by the composer itself and listed for help only."""
 
 PLACE_TITLES: dict[Place, str] = {
@@ -19,6 +19,7 @@ PLACE_TITLES: dict[Place, str] = {
     "composer": "While you write",
     "source": "In a source",
     "picture": "In the picture of a page",
+    "search": "In a search",
     "history": "In the conversations",
     "library": "In the library",
     "panel": "In help and engines",
@@ -98,7 +99,11 @@ KEYS: tuple[KeyAction, ...] = (
     KeyAction("composer", "up", "older", "Older", "At the first line: the question you asked before"),
     KeyAction("composer", "down", "newer", "Newer", "At the last line: back towards what you were writing"),
     KeyAction(
-        "composer", "tab", "complete", "Complete", "Complete the path after an @; otherwise go on to the sources"
+        "composer",
+        "tab",
+        "complete",
+        "Complete",
+        "Complete the path after an @ or a filter; otherwise go on to the sources",
     ),
     KeyAction("composer", "ctrl+x", "drop_pastes", "Detach", "With nothing selected: take long pasted texts away"),
     KeyAction("everywhere", "f1", "help", "Help", "Show this help", in_footer=True, in_palette=True),
@@ -126,6 +131,15 @@ KEYS: tuple[KeyAction, ...] = (
         "engines",
         "Engines",
         "See which models run, on what, and why",
+        in_palette=True,
+    ),
+    KeyAction(
+        "everywhere",
+        "f8",
+        "search",
+        "Search",
+        "List the passages that fit some words, without an answer (also /search WORDS)",
+        in_footer=True,
         in_palette=True,
     ),
     KeyAction("everywhere", "f9", "switch_theme", "Theme", "Switch between dark and light", in_palette=True),
@@ -158,6 +172,9 @@ KEYS: tuple[KeyAction, ...] = (
     KeyAction("picture", "down", "pan(0,1)", "Down", "Move down on the page"),
     KeyAction("picture", "left", "pan(-1,0)", "Left", "Move left on the page"),
     KeyAction("picture", "right", "pan(1,0)", "Right", "Move right on the page"),
+    KeyAction("search", "escape", "close", "Back", "Back to where you came from", in_footer=True),
+    KeyAction("search", "enter", "open", "Open", "Search; on a passage: open it in its surroundings", in_footer=True),
+    KeyAction("search", "slash", "query", "Search", "Write another query", in_footer=True),
     KeyAction("history", "escape", "close", "Back", "Back to the conversation", in_footer=True),
     KeyAction("history", "enter", "resume", "Resume", "Go on with the conversation", in_footer=True),
     KeyAction("history", "r", "rename", "Rename", "Give the conversation another title", in_footer=True),
@@ -166,8 +183,9 @@ KEYS: tuple[KeyAction, ...] = (
     KeyAction("library", "escape", "close", "Back", "Back to the conversation; indexing goes on", in_footer=True),
     KeyAction("library", "a", "add", "Add", "Add a folder or a file", in_footer=True),
     KeyAction("library", "u", "update", "Update", "Read what is new or changed in all folders", in_footer=True),
-    KeyAction("library", "s", "stop", "Stop", "Stop indexing; what is done stays", in_footer=True),
+    KeyAction("library", "s", "stop", "Stop", "Stop indexing and following; what is done stays", in_footer=True),
     KeyAction("library", "f", "forget", "Forget", "Take a folder out of the library; the files stay", in_footer=True),
+    KeyAction("library", "n", "only_failed", "Not read", "Show only files that could not be read, with the reason"),
     KeyAction("library", "slash", "filter", "Filter", "Show only files whose path contains some text", in_footer=True),
     KeyAction("panel", "escape,q", "close", "Back", "Back", in_footer=True),
 )

@@ -13,7 +13,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from app.widgets.passage_list import Edge
-    from pipelines.events import AnswerEvent, IndexEvent
+    from pipelines.events import AnswerEvent, IndexEvent, SearchResult
     from pipelines.home import (
         Chunk,
         ConversationSummary,
@@ -125,11 +125,12 @@ class ConversationsListed(Message):
 class LibraryListed(Message):
     """The library as it is now; a newer listing replaces an older one."""
 
-    def __init__(self, status: LibraryStatus, documents: Sequence[DocumentRow], containing: str) -> None:
+    def __init__(self, status: LibraryStatus, documents: Sequence[DocumentRow], asked: tuple[str, bool]) -> None:
+        """`asked`: a part of the path, and whether only files that could not be read are listed."""
         super().__init__()
         self.status = status
         self.documents = documents
-        self.containing = containing
+        self.asked = asked
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, LibraryListed)
@@ -147,6 +148,24 @@ class IndexStep(Message):
 
 class IndexEnded(Message):
     def __init__(self, failure: Failure | None = None) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+class FollowStep(Message):
+    """Following the folders says something. A newer progress replaces an older one that nobody has seen yet."""
+
+    def __init__(self, event: IndexEvent, *, is_progress: bool = False) -> None:
+        super().__init__()
+        self.event = event
+        self.is_progress = is_progress
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, FollowStep) and self.is_progress and message.is_progress
+
+
+class FollowEnded(Message):
+    def __init__(self, failure: Failure) -> None:
         super().__init__()
         self.failure = failure
 
@@ -175,6 +194,20 @@ class PageDrawn(Message):
         super().__init__()
         self.index = index
         self.picture = picture
+        self.failure = failure
+
+
+class SearchDone(Message):
+    def __init__(self, query: str, result: SearchResult) -> None:
+        super().__init__()
+        self.query = query
+        self.result = result
+
+
+class SearchFailed(Message):
+    def __init__(self, query: str, failure: Failure) -> None:
+        super().__init__()
+        self.query = query
         self.failure = failure
 
 

@@ -34,10 +34,10 @@ MAX_NAME_WIDTH = 28
 """A table's first column is no wider than this."""
 
 
-def passage_content(chunk: Chunk, path: str, quotes: Sequence[str] = ()) -> Content:
-    """A passage; the stretches that `quotes` name stand out, wherever the lines break."""
+def passage_content(chunk: Chunk, path: str, quotes: Sequence[str] = (), looked_for: str = "") -> Content:
+    """A passage; the stretches that `quotes` name stand out, wherever the lines break, and the words looked for."""
     text = clean(chunk.text)
-    cited = cited_spans(text, quotes)
+    cited = cited_spans(text, quotes) or word_spans(text, looked_for)
     if chunk.locator.sheet is not None and (table := _as_table(text, cited)):
         return table
     line = chunk.locator.line
@@ -54,6 +54,16 @@ def cited_spans(text: str, quotes: Sequence[str]) -> list[tuple[int, int]]:
         if words and (match := re.search(r"\s+".join(map(re.escape, words)), text)):
             found.append(match.span())
     return sorted(set(found))
+
+
+def word_spans(text: str, looked_for: str) -> list[tuple[int, int]]:
+    """Where words of a query stand in a text, in any of their forms."""
+    if not looked_for:
+        return []
+    from pipelines.query_hints import stems_looked_for
+
+    stems = "|".join(map(re.escape, stems_looked_for(looked_for)))
+    return [match.span() for match in re.finditer(rf"(?i)\b(?:{stems})\w*", text)] if stems else []
 
 
 def _numbered(text: str, cited: Sequence[tuple[int, int]], first: int, *, every: bool) -> Content:

@@ -26,13 +26,15 @@ from pipelines.events import (
     Retrieved,
     TurnStarted,
 )
-from pipelines.turn import CheckedSentence, Citation, Timings
+from pipelines.turn import CheckedSentence, Citation, Hit, Timings
 
 if TYPE_CHECKING:  # the settings behind it take a third of a second to import
     from pipelines.home import ConversationSummary, DocumentRow, EnginesStatus, LibraryStatus
 
 MAX_QUOTE_CHARS = 160
 """A source's row shows this much of its quote; the source screen shows all of it."""
+
+MAX_HIT_CHARS = 400
 
 ENDINGS = {
     "length": "cut off at the longest answer allowed",
@@ -168,6 +170,27 @@ def source_row(cited: Citation) -> Content:
     return Content(plain + tail, spans=spans)
 
 
+def hit_row(hit: Hit) -> Content:
+    """One passage of a search: its place on one line, how it begins on the next."""
+    where = str(hit.chunk.locator)
+    head = f"{hit.rank:>2}  "
+    name = short_path(hit.path)
+    place = f" · {clean_line(where)}" if where else ""
+    text = clean_line(" ".join(hit.chunk.text.split()))
+    if len(text) > MAX_HIT_CHARS:
+        text = text[: MAX_HIT_CHARS - 1].rstrip() + "…"
+    plain = head + name + place
+    return Content(
+        f"{plain}\n{' ' * len(head)}{text}",
+        spans=[
+            Span(0, len(head), "$text-accent"),
+            Span(len(head), len(head) + len(name), "bold"),
+            Span(len(head) + len(name), len(plain), "$text-muted"),
+            Span(len(plain), len(plain) + 1 + len(head) + len(text), "$text-muted"),
+        ],
+    )
+
+
 def copied_answer(text: str, citations: Sequence[Citation]) -> str:
     """What goes to the clipboard: the words, then the sources, all cleaned."""
     sources = "\n".join(_copied_source(each) for each in citations if each.supported)
@@ -229,6 +252,25 @@ def library_summary(status: LibraryStatus) -> str:
     if status.unsupported:
         parts.append(f"{sum(status.unsupported.values()):,} of kinds that are not read")
     return " · ".join(parts)
+
+
+KINDS_SHOWN = 6
+
+
+def library_head(status: LibraryStatus) -> list[str]:
+    """The library in a few lines: what it holds, where that comes from, and what it leaves alone."""
+    lines = [library_summary(status)]
+    roots = [short_path(root) + (f" ({clean_line(status.away[root])})" if root in status.away else "") for root in status.roots]
+    if roots:
+        lines.append("   ".join(roots))
+    if status.left_out:
+        lines.append(f"Left out until they are added again: {', '.join(map(short_path, status.left_out))}")
+    if status.unsupported:
+        kinds = list(status.unsupported.items())
+        shown = ", ".join(f"{count:,} {clean_line(kind)}" for kind, count in kinds[:KINDS_SHOWN])
+        more = f", and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+        lines.append(f"Of kinds that are not read: {shown}{more}")
+    return lines
 
 
 STATE_SIGNS = {"found": "·", "words": "◐", "embedded": "●", "failed": "✗", "unsupported": "○"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
-from pipelines.page_picture import PagePictures
+from pipelines.page_picture import Pages
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Timings, Turn
@@ -133,7 +133,7 @@ class Home(Protocol):
     def conversations(self) -> Conversations: ...
 
     @property
-    def pages(self) -> PagePictures:
+    def pages(self) -> Pages:
         """Where citations stand on PDF pages, and what these look like."""
         ...
 
@@ -184,7 +184,9 @@ class Home(Protocol):
 
     def library(self) -> LibraryStatus: ...
 
-    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
+    def documents(
+        self, *, containing: str = "", limit: int = 1000, only_failed: bool = False
+    ) -> Sequence[DocumentRow]:
         """Files of the library, by path; `containing` filters by a part of the path."""
         ...
 

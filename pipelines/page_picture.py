@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipelines.turn import Citation, Locator
 from rag.pdf_pages import PdfPages, TextOnPage
@@ -53,8 +53,27 @@ class PagePicture:
         return mark_lines(self.image, self.lines, self.pixels_per_pt)
 
 
+class Pages(Protocol):
+    """What the app asks of PDF pages. Methods may block: call them off the UI's thread."""
+
+    def place_citations(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
+        """The same citations; those of PDF pages with the box of their quote, where it is found there."""
+        ...
+
+    def place_hits(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        """The same hits; those of PDF pages with the box of their passage, where it is found there."""
+        ...
+
+    def picture(self, path: str, page: int, text: str) -> PagePicture:
+        """A page, with the lines of `text` on it. Raises ReadError and those below it."""
+        ...
+
+
 class PagePictures:
-    """Thread-safe: each call works for itself, and the cache's files are replaced whole."""
+    """Satisfies `Pages` with the real files.
+
+    Thread-safe: each call works for itself, and the cache's files are replaced whole.
+    """
 
     def __init__(self, pages: PdfPages, cache_dir: Path, *, max_cache_bytes: int = MAX_CACHE_BYTES) -> None:
         self._pages = pages
@@ -62,19 +81,16 @@ class PagePictures:
         self._max_cache_bytes = max_cache_bytes
 
     def place_citations(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        """The same citations; those of PDF pages with the box of their quote, where it is found there."""
         locators = self._place([(each.path, each.locator, each.quote) for each in citations])
         return tuple(replace(each, locator=at) for each, at in zip(citations, locators, strict=True))
 
     def place_hits(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """The same hits; those of PDF pages with the box of their passage, where it is found there."""
         locators = self._place([(each.path, each.chunk.locator, each.chunk.text) for each in hits])
         return tuple(
             replace(each, chunk=replace(each.chunk, locator=at)) for each, at in zip(hits, locators, strict=True)
         )
 
     def picture(self, path: str, page: int, text: str) -> PagePicture:
-        """A page, with the lines of `text` on it. Raises ReadError and those below it."""
         image, width_pt, height_pt = self._drawn(path, page)
         (lines,) = self._pages.find([TextOnPage(path, page, text)])
         return PagePicture(image, width_pt, height_pt, tuple(lines))

@@ -28,6 +28,7 @@ from app.messages import (
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean
 from app.widgets.composer import Composer
+from app.widgets.filter_hints import FilterHints
 from app.widgets.status_bar import StatusBar
 from app.widgets.transcript import Transcript
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pipelines.events import AnswerDone
     from pipelines.home import EnginesStatus, Home, LibraryStatus
 
+SEARCH_COMMAND = "/search"
 OPENING = "Opening your library…"
 WELCOME = (
     "Ask something about your files.\n"
@@ -69,6 +71,7 @@ class ChatScreen(HomeScreen):
         with Vertical(id="ask"):
             yield Static("", markup=False, id="pastes")
             yield self.composer
+            yield FilterHints()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -116,7 +119,17 @@ class ChatScreen(HomeScreen):
     @on(Composer.Submitted)
     async def ask(self, event: Composer.Submitted) -> None:
         event.stop()
+        command, _, query = event.text.partition(" ")
+        if command == SEARCH_COMMAND:
+            self.homebody.action_search(query.strip())
+            return
         await self._ask(event.text, event.pastes)
+
+    @on(Composer.Changed)
+    def composer_changed(self, event: Composer.Changed) -> None:
+        event.stop()
+        before_cursor = self.composer.text_before_cursor
+        self.query_one(FilterHints).follow(self.composer.text, len(before_cursor))
 
     async def _ask(self, question: str, pastes: tuple[str, ...]) -> None:
         if self._waiting is not None or (self._answering is not None and self._answering_is_shown):

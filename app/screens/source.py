@@ -84,8 +84,7 @@ class SourceScreen(HomeScreen):
     def _show_head(self, facts: str) -> None:
         """Which source of how many, its file and place, what is known of the file, and what rests on it."""
         cited = self.cited
-        is_answer = bool(self._sources.sentences)
-        what = "Source" if is_answer else "Passage"
+        what = "Passage" if self._sources.looked_for else "Source"
         self.query_one(StatusBar).title = f"{what} {self._index + 1} of {len(self._sources.citations)}"
         number = f"[{cited.n}] "
         path = short_path(cited.path)
@@ -133,7 +132,7 @@ class SourceScreen(HomeScreen):
         self._show_head(file_facts(view.path, view.author, view.written_at_s, view.modified_at_s))
         await passages.show(
             view.path,
-            passage_content(view.cited, view.path, self._sources.quotes(cited)),
+            passage_content(view.cited, view.path, self._sources.quotes(cited), self._sources.looked_for),
             above=_headings(view),
             chunk_id=view.cited.chunk_id,
             before=view.before,

@@ -92,7 +92,7 @@ class Composer(TextArea):
             if not self._walk_history(1):
                 return
         elif event.key == "tab":
-            if not self._complete_mention():
+            if not self._complete_mention() and not self._complete_filter():
                 return
         elif event.key == "ctrl+x" and self._pastes and not self.selected_text:
             self._set_pastes([])
@@ -150,6 +150,23 @@ class Composer(TextArea):
         if completed != fragment:
             start: Location = (row, column - len(fragment))
             self.replace(completed, start, (row, column), maintain_selection_offset=False)
+        return True
+
+    @property
+    def text_before_cursor(self) -> str:
+        return self.get_text_range((0, 0), self.cursor_location)
+
+    def _complete_filter(self) -> bool:
+        """`kind:p` goes on as far as is certain; False when the cursor stands at no filter."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        if ":" not in before:
+            return False
+        from pipelines.query_hints import complete, completions_at
+
+        if not completions_at(before):
+            return False
+        self.insert(complete(before))
         return True
 
     def _show(self, text: str) -> None:

@@ -20,13 +20,17 @@ class Sources:
     citations: tuple[Citation, ...]
     answer_text: str = ""
     sentences: tuple[CheckedSentence, ...] = ()
+    looked_for: str = ""
+    """The query, for hits of a search."""
 
     def claims(self, n: int) -> list[str]:
         """The sentences of the answer that rest on this citation, as the model wrote them."""
         return [self.answer_text[each.start : each.end] for each in self.sentences if n in each.citations]
 
     def quotes(self, cited: Citation) -> list[str]:
-        """The stretches of the passage that say it: the exact ones where they are known."""
+        """The stretches of the passage that say it: the exact ones where they are known. Of a hit there are none."""
+        if self.looked_for:
+            return []
         exact = [stretch.quote for each in self.sentences for stretch in each.evidence if stretch.n == cited.n]
         return list(dict.fromkeys(exact)) or [cited.quote]
 

@@ -173,6 +173,9 @@ class FakeHome:
         """Answers and indexing runs that came to their end in their thread, in order."""
         self.read_only = ""
         self.passages: dict[int, PassageView] = {}
+        self.found: deque[SearchResult | Exception] = deque()
+        """What the next searches find."""
+        self.looked_for: list[str] = []
         self.pages = FakePages()
         self.files: list[DocumentRow] = []
         self.roots: tuple[str, ...] = ("/files",)
@@ -272,8 +275,18 @@ class FakeHome:
             self.looked_again.append(list(roots))
         return bool(self.following)
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
-        raise NotImplementedError(f"the terminal UI does not search by itself: {query!r} {k} {kinds}")
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,  # noqa: ARG002
+        kinds: Collection[str] | None = None,  # noqa: ARG002
+    ) -> SearchResult:
+        self.looked_for.append(query)
+        result = self.found.popleft() if self.found else SearchResult((), 0.01)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:  # noqa: ARG002
         return self.passages.get(chunk_id)

@@ -13,6 +13,7 @@ from app.screens.engines import EnginesScreen
 from app.screens.help import HelpScreen
 from app.screens.history import HistoryScreen
 from app.screens.library import LibraryScreen
+from app.screens.search import SearchScreen
 from app.screens.source import SourceScreen
 from app.screens.text_modal import TextModal
 from app.system_viewer import open_in_system_viewer
@@ -342,6 +343,7 @@ def test_every_key_has_its_action() -> None:
         "source": SourceScreen,
         "history": HistoryScreen,
         "library": LibraryScreen,
+        "search": SearchScreen,
         "panel": HelpScreen,
     }
     from app.screens.chat import ChatScreen

@@ -9,11 +9,15 @@ import threading
 from typing import Protocol
 
 import pytest
+from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 
 from app.homebody_app import HomebodyApp
-from pipelines.events import IndexProgress
+from pipelines.events import IndexProgress, SearchResult
 from pipelines.home import PassageView
+from pipelines.page_picture import PagePicture
+from pipelines.turn import Citation, Locator
+from rag.records import Chunk, Hit
 from tests.app.fake_home import FakeHome, chunk, citation, document, done, sentence
 from tests.app.tui_pilot import ask, opening, settle, wait_until
 
@@ -124,6 +128,69 @@ def test_a_source(snap_compare: SnapCompare) -> None:
         await settle(pilot)
 
     assert snap_compare(HomebodyApp(opening(library_of_harbours())), terminal_size=SIZE, run_before=before)
+
+
+def drawn_page() -> PagePicture:
+    """A page with two paragraphs; the second is cited. Bars stand for lines: fonts differ between machines."""
+    page = Image.new("RGB", (1200, 1600), "white")
+    pen = ImageDraw.Draw(page)
+    for top in (*range(200, 480, 44), *range(560, 760, 44), *range(860, 1300, 44)):
+        for left in range(150, 1050, 90):
+            pen.rectangle((left, top, left + 40 + (left * 7 + top * 3) % 42, top + 18), fill=(30, 30, 30))
+    lines = [(70.0, float(top) / 2 - 3, 535.0, float(top) / 2 + 13) for top in range(560, 760, 44)]
+    return PagePicture(page, 600, 800, tuple(lines))
+
+
+def test_a_page_as_a_picture(snap_compare: SnapCompare) -> None:
+    home = FakeHome()
+    text = "The wet dock was finished in 1847."
+    cited = Citation(1, 101, "/files/scans/estate.pdf", "text", Locator(page=88), "the wet dock", supported=True)
+    home.enqueue(done(text, sentences=[sentence(text, text, 1)], citations=[cited]))
+    home.pages.pictures["/files/scans/estate.pdf", 88] = drawn_page()
+
+    async def before(pilot: Pilot[None]) -> None:
+        await answered(pilot)
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+        await pilot.press("p")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
+
+
+def test_rows_of_a_sheet(snap_compare: SnapCompare) -> None:
+    home = FakeHome()
+    text = "Marc is in Lyon."
+    rows = "Name: Olga Petrenko | Office: Leipzig | Since: 2019-08-01\nName: Marc Dubois | Office: Lyon | Since: 2021"
+    place = Locator(sheet="Staff", row=2)
+    cited = Citation(1, 101, "/files/team.xlsx", "text", place, rows.split("\n")[1], supported=True)
+    home.enqueue(done(text, sentences=[sentence(text, text, 1)], citations=[cited]))
+    home.passages[101] = PassageView("/files/team.xlsx", "team", "text", (), Chunk(101, 1, 0, rows, (), place), ())
+
+    async def before(pilot: Pilot[None]) -> None:
+        await answered(pilot)
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
+
+
+def test_a_search(snap_compare: SnapCompare) -> None:
+    home = library_of_harbours()
+    found = [
+        Hit(1, 0.9, chunk(1, "The harbour was begun in 1806.", line=3), "/files/notes/ardrossan.md", "A", "text"),
+        Hit(2, 0.8, Chunk(2, 1, 0, "Harbour dues " * 20, (), Locator(page=88)), "/files/scans/estate.pdf", "E", "text"),
+    ]
+    home.found.append(SearchResult(tuple(found), 0.12))
+
+    async def before(pilot: Pilot[None]) -> None:
+        await open_app(pilot)
+        await pilot.press("f8")
+        await settle(pilot)
+        await pilot.press(*"harbour", "space", *"kind", "colon", *"pdf", "enter")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
 
 
 def test_the_library_while_it_indexes(snap_compare: SnapCompare) -> None:

@@ -1,0 +1,145 @@
+"""A plain search: passages by words and meaning, with filters, and no model in between. A hit opens as a source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from app.keys import bindings
+from app.messages import SearchDone, SearchFailed
+from app.present import failure_of, hit_row
+from app.screens.dialogs import CleanInput
+from app.screens.home_screen import HomeScreen
+from app.widgets.filter_hints import FilterHints
+from app.widgets.source_row import Sources
+from app.widgets.status_bar import StatusBar
+from app.wording import counted
+from pipelines.turn import Citation
+
+if TYPE_CHECKING:
+    from pipelines.home import Home
+    from pipelines.turn import Hit
+
+HITS = 50
+FIRST_WORDS = 'Words or a question; kind:pdf  in:~/notes  after:2025-01  author:name  "exact words"  -without'
+NOTHING = "Nothing in your files fits."
+
+
+class SearchScreen(HomeScreen):
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("search")]
+    AUTO_FOCUS: ClassVar[str | None] = "#query"
+
+    def __init__(self, query: str = "") -> None:
+        super().__init__()
+        self._first_query = query
+        self._searched = ""
+        self._hits: list[Hit] = []
+
+    def compose(self) -> ComposeResult:
+        status = StatusBar()
+        status.title = "Search"
+        yield status
+        yield CleanInput(placeholder="What to look for", id="query", compact=True)
+        yield FilterHints()
+        yield Static(FIRST_WORDS, markup=False, id="search-note")
+        yield OptionList(id="hits", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        if self._first_query:
+            self._line.value = self._first_query
+            self.search()
+
+    @property
+    def _line(self) -> Input:
+        return self.query_one("#query", Input)
+
+    @property
+    def _list(self) -> OptionList:
+        return self.query_one("#hits", OptionList)
+
+    def _note(self, text: str) -> None:
+        self.query_one("#search-note", Static).update(text)
+
+    # --- searching ---
+
+    @on(Input.Changed, "#query")
+    def query_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.query_one(FilterHints).follow(event.value, self._line.cursor_position)
+
+    @on(Input.Submitted, "#query")
+    def query_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip() == self._searched and self._hits:
+            self._list.focus()
+        else:
+            self.search()
+
+    def search(self) -> None:
+        query = self._line.value.strip()
+        if query and self.home is not None:
+            self._searched = query
+            self._note("Searching …")
+            self.find(self.home, query)
+
+    @work(thread=True, exclusive=True, group="search", exit_on_error=False)
+    def find(self, home: Home, query: str) -> None:
+        from pipelines.errors import EXPECTED_ERRORS
+
+        try:
+            self.post_message(SearchDone(query, home.search(query, k=HITS)))
+        except EXPECTED_ERRORS as error:
+            self.post_message(SearchFailed(query, failure_of(error)))
+
+    def on_search_done(self, event: SearchDone) -> None:
+        event.stop()
+        if event.query != self._searched:
+            return
+        result = event.result
+        self._hits = list(result.hits)
+        self._list.clear_options()
+        self._list.add_options([Option(hit_row(hit)) for hit in self._hits])
+        said = [NOTHING] if not self._hits else [f"{counted(len(self._hits), 'passage')} in {result.seconds:.2f} s"]
+        self._note("\n".join([*said, *(f"{each.text} {each.hint}".strip() for each in result.notices)]))
+        if self._hits:
+            self._list.highlighted = 0
+            self._list.focus()
+
+    def on_search_failed(self, event: SearchFailed) -> None:
+        event.stop()
+        if event.query == self._searched:
+            self._note("\n".join(part for part in (event.failure.text, event.failure.hint) if part))
+
+    @on(OptionList.OptionSelected, "#hits")
+    def open_hit(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        from app.screens.source import SourceScreen
+
+        sources = Sources(tuple(map(_as_citation, self._hits)), looked_for=self._searched)
+        self.app.push_screen(SourceScreen(sources, event.option_index))
+
+    # --- keys ---
+
+    def action_open(self) -> None:
+        """Heard when neither the line nor the list has the focus."""
+        self.search()
+
+    def action_query(self) -> None:
+        self._line.focus()
+
+    def action_close(self) -> None:
+        if self._line.has_focus and self._hits:
+            self._list.focus()
+        else:
+            self.app.pop_screen()
+
+
+def _as_citation(hit: Hit) -> Citation:
+    chunk = hit.chunk
+    return Citation(hit.rank, chunk.chunk_id, hit.path, hit.kind, chunk.locator, chunk.text, supported=True)
