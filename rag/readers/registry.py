@@ -17,7 +17,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "code": ("text/1", "rag.readers.plain_text", "read_code"),
     "markdown": ("markdown/1", "rag.readers.markdown", "read_markdown"),
     "html": ("html/2", "rag.readers.html", "read_html"),
-    "pdf": ("pdfium/2", "rag.readers.pdf", "read_pdf"),
+    "pdf": ("pdfium/3", "rag.readers.pdf", "read_pdf"),
     "docx": ("docx/2", "rag.readers.docx", "read_docx"),
     "odt": ("odf/1", "rag.readers.odf_text", "read_odt"),
     "ods": ("odf/1", "rag.readers.ods", "read_ods"),
