@@ -21,7 +21,7 @@ from app.widgets.status_bar import StatusBar
 from app.wording import counted
 
 if TYPE_CHECKING:
-    from pipelines.home import Home
+    from pipelines.home import Home, LibraryStatus
 
 TASKS = {"chat": "Answering", "embed": "Finding by meaning"}
 """Tasks in words; others are shown by their name."""
@@ -57,7 +57,7 @@ class EnginesScreen(HomeScreen):
         loaded = "" if engines.chat_loaded else " (loads with the first question)"
         facts = [
             ("Chat model", (clean_line(engines.chat_model) + loaded) if engines.chat_model else "none installed"),
-            ("Embedder", clean_line(library.embedder) or "none installed"),
+            ("Embedder", _embedder(library)),
             ("Vectors", clean_line(library.vector_store)),
             ("Library", f"{counted(library.documents, 'file')}, {counted(library.chunks, 'passage')}"),
         ]
@@ -77,6 +77,15 @@ class EnginesScreen(HomeScreen):
 
     def action_close(self) -> None:
         self.app.pop_screen()
+
+
+def _embedder(library: LibraryStatus) -> str:
+    """The one in use, and how far the change to another one has come."""
+    said = clean_line(library.embedder) or "none installed"
+    if library.next_embedder:
+        done = f"{library.chunks_reembedded:,} of {counted(library.chunks, 'passage')}"
+        said += f"\nuntil {clean_line(library.next_embedder)} has come to all: {done}"
+    return said
 
 
 def _fact(name: str, value: str) -> Widget:
