@@ -260,7 +260,10 @@ KINDS_SHOWN = 6
 def library_head(status: LibraryStatus) -> list[str]:
     """The library in a few lines: what it holds, where that comes from, and what it leaves alone."""
     lines = [library_summary(status)]
-    roots = [short_path(root) + (f" ({clean_line(status.away[root])})" if root in status.away else "") for root in status.roots]
+    roots = [
+        short_path(root) + (f" ({clean_line(status.away[root])})" if root in status.away else "")
+        for root in status.roots
+    ]
     if roots:
         lines.append("   ".join(roots))
     if status.left_out:

@@ -65,6 +65,9 @@ from rag.vectors import Vectors
 from rag.walk import FoundFile, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
 
+CLOSE_WAIT_S = 10.0
+"""For indexing to come to a safe point when homebody is left."""
+
 
 def open_home(
     paths: HomePaths,
@@ -344,8 +347,8 @@ class HomeOnThisMachine:
             chunks_reembedded=change.embedded if change is not None else 0,
         )
 
-    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
-        return list_documents(self._db, containing=containing, limit=limit)
+    def documents(self, *, containing: str = "", limit: int = 1000, only_failed: bool = False) -> Sequence[DocumentRow]:
+        return list_documents(self._db, containing=containing, limit=limit, only_failed=only_failed)
 
     def forget(self, root: Path) -> int:
         if self.read_only_because:
@@ -385,6 +388,8 @@ class HomeOnThisMachine:
         if self._closed:
             return
         self._closed = True
+        # Whoever indexes or follows was told to stop; what it is in the middle of must not lose the library.
+        self._indexing.acquire(timeout=CLOSE_WAIT_S)
         self._engines.close()
         for part in ("_reader", "_vectors"):
             if part in self.__dict__:

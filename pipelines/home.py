@@ -184,9 +184,7 @@ class Home(Protocol):
 
     def library(self) -> LibraryStatus: ...
 
-    def documents(
-        self, *, containing: str = "", limit: int = 1000, only_failed: bool = False
-    ) -> Sequence[DocumentRow]:
+    def documents(self, *, containing: str = "", limit: int = 1000, only_failed: bool = False) -> Sequence[DocumentRow]:
         """Files of the library, by path; `containing` filters by a part of the path."""
         ...
 

@@ -37,13 +37,17 @@ def list_roots(db: LibraryDb) -> tuple[str, ...]:
     return tuple(row[0].decode("utf-8", "backslashreplace") for row in rows)
 
 
-def list_documents(db: LibraryDb, *, containing: str = "", limit: int = 1000) -> tuple[DocumentRow, ...]:
-    """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike.
+def list_documents(
+    db: LibraryDb, *, containing: str = "", limit: int = 1000, only_failed: bool = False
+) -> tuple[DocumentRow, ...]:
+    """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike; `only_failed`:
+    only those that could not be read.
 
     Those that no reader takes come last: a folder of pictures must not hide its texts.
     """
-    listed = _list(db, containing, limit, "documents.unsupported = ''")
-    if len(listed) < limit:
+    failed = " AND documents.state = 'failed'" if only_failed else ""
+    listed = _list(db, containing, limit, f"documents.unsupported = ''{failed}")
+    if len(listed) < limit and not only_failed:
         listed += _list(db, containing, limit - len(listed), "documents.unsupported <> ''")
     return listed
 

@@ -23,7 +23,7 @@ from app.present import (
     index_activity,
     index_progress,
     index_report,
-    library_summary,
+    library_head,
     notice,
 )
 from app.screens.dialogs import CleanInput, ConfirmDialog, PathDialog
@@ -52,9 +52,12 @@ class LibraryScreen(HomeScreen):
         self._status: LibraryStatus | None = None
         self._stop = threading.Event()
         self._indexing = False
+        self._changed = False
+        """Following changed the library since it was listed."""
         self._waiting: list[Path] = []
         """Added while another run goes on; read right after it."""
         self._failed = 0
+        self._only_failed = False
 
     def compose(self) -> ComposeResult:
         status = StatusBar()
@@ -76,8 +79,15 @@ class LibraryScreen(HomeScreen):
         self.list_documents()
 
     def _follow(self) -> None:
-        if self._indexing and self.is_current:
+        if self.is_current and (self._indexing or self._changed):
+            self._changed = False
             self.list_documents()
+
+    def followed(self, *, changed: bool) -> None:
+        """Following said something; `changed`: the list is another one now."""
+        self._changed = self._changed or changed
+        if self.is_mounted:
+            self._show_head()
 
     @property
     def _list(self) -> OptionList:
@@ -91,30 +101,35 @@ class LibraryScreen(HomeScreen):
 
     def list_documents(self) -> None:
         if self.home is not None:
-            self.look(self.home, self._containing)
+            self.look(self.home, self._containing, only_failed=self._only_failed)
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
-    def look(self, home: Home, containing: str) -> None:
+    def look(self, home: Home, containing: str, *, only_failed: bool) -> None:
         from pipelines.errors import EXPECTED_ERRORS
 
         try:
-            documents = home.documents(containing=containing, limit=MOST_DOCUMENTS)
-            self.post_message(LibraryListed(home.library(), documents, containing))
+            documents = home.documents(containing=containing, limit=MOST_DOCUMENTS, only_failed=only_failed)
+            self.post_message(LibraryListed(home.library(), documents, (containing, only_failed)))
         except EXPECTED_ERRORS as error:
             self.post_message(WorkFailed(failure_of(error)))
 
     def on_library_listed(self, event: LibraryListed) -> None:
         event.stop()
-        if event.containing != self._containing:
+        if event.asked != (self._containing, self._only_failed):
             return
         self._status = event.status
-        head = library_summary(event.status)
-        if event.status.roots:
-            head += "\n" + "   ".join(short_path(root) for root in event.status.roots)
-        if self.home is not None and self.home.read_only_because:
-            head += f"\nRead only: {clean(self.home.read_only_because)}"
-        self.query_one("#library-head", Static).update(head)
+        self._show_head()
         self._show_documents(list(event.documents))
+
+    def _show_head(self) -> None:
+        if self._status is None:
+            return
+        lines = library_head(self._status)
+        if self.home is not None and self.home.read_only_because:
+            lines.append(f"Read only: {clean(self.home.read_only_because)}")
+        elif self.homebody.follow_log is not None:
+            lines += self.homebody.follow_log.lines()
+        self.query_one("#library-head", Static).update("\n".join(lines))
 
     def _show_documents(self, documents: list[DocumentRow]) -> None:
         if documents != self._documents:
@@ -125,7 +140,10 @@ class LibraryScreen(HomeScreen):
             if documents:
                 self._list.highlighted = min(at, len(documents) - 1)
         nothing = self.query_one("#nothing", Static)
-        nothing.update("No path contains this." if self._containing else "Press a to add a folder.")
+        if self._only_failed:
+            nothing.update("Every file could be read.")
+        else:
+            nothing.update("No path contains this." if self._containing else "Press a to add a folder.")
         nothing.display = not documents
 
     @on(Input.Changed, "#filter")
@@ -156,7 +174,7 @@ class LibraryScreen(HomeScreen):
     def is_indexing(self) -> bool:
         return self._indexing
 
-    def start_indexing(self, roots: list[Path]) -> None:
+    def start_indexing(self, roots: list[Path], *, named: bool = True) -> None:
         """Bring the library up to date with these; those that come while it runs wait their turn."""
         if self.home is None or not roots:
             return
@@ -169,14 +187,14 @@ class LibraryScreen(HomeScreen):
         self._stop = self.new_stop()
         self._show_progress("Looking for files")
         self.homebody.indexing("indexing")
-        self.index(self.home, roots, self._stop)
+        self.index(self.home, roots, self._stop, named=named)
 
     @work(thread=True, exclusive=True, group="index", exit_on_error=False)
-    def index(self, home: Home, roots: list[Path], stop: threading.Event) -> None:
+    def index(self, home: Home, roots: list[Path], stop: threading.Event, *, named: bool) -> None:
         from pipelines.errors import EXPECTED_ERRORS
 
         try:
-            for event in home.index(roots, stop):
+            for event in home.index(roots, stop, named=named):
                 self.post_message(IndexStep(event, is_progress=isinstance(event, IndexProgress)))
         except EXPECTED_ERRORS as error:
             self.post_message(IndexEnded(failure_of(error)))
@@ -239,18 +257,44 @@ class LibraryScreen(HomeScreen):
         if not root.exists():
             self.say(Failure(f"{short_path(str(root))} does not exist."))
             return
-        self.start_indexing([root])
+        self._bring_in([root])
 
     def action_update(self) -> None:
         if not self._may_write():
             return
         roots = [Path(root) for root in self._status.roots] if self._status else []
-        if roots:
-            self.start_indexing(roots)
+        if self.homebody.is_following:
+            self._bring_in([])
+        elif self.homebody.follow_log is not None:
+            self.homebody.start_following()
+        elif roots:
+            self.start_indexing(roots, named=False)
         else:
             self.say(Failure("There is no folder to update yet.", "a adds one"), severity="information")
 
+    def _bring_in(self, roots: list[Path]) -> None:
+        """Through the one who follows, where somebody does; without roots: look through all that there is."""
+        if self.home is not None and self.homebody.is_following:
+            self.look_again(self.home, roots)
+        elif roots:
+            self.start_indexing(roots)
+
+    @work(thread=True, group="look-again", exit_on_error=False)
+    def look_again(self, home: Home, roots: list[Path]) -> None:
+        from pipelines.errors import EXPECTED_ERRORS
+
+        try:
+            home.look_again(roots)
+        except EXPECTED_ERRORS as error:
+            self.post_message(WorkFailed(failure_of(error)))
+
+    def action_only_failed(self) -> None:
+        self._only_failed = not self._only_failed
+        self.list_documents()
+
     def action_stop(self) -> None:
+        if self.homebody.is_following:
+            self.homebody.stop_following()
         if self._indexing:
             self._waiting.clear()
             self._stop.set()

@@ -30,7 +30,7 @@ from pipelines.events import (
 from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, PassageView, SavedTurn
 from pipelines.page_picture import PagePicture
 from pipelines.paths import HomePaths
-from pipelines.settings import LookSettings, Settings
+from pipelines.settings import LibrarySettings, LookSettings, Settings
 from pipelines.turn import Answer, CheckedSentence, Citation, Locator, Placement, Timings, Turn
 from rag.records import Chunk, DocumentRow, DocumentState, Hit
 
@@ -159,10 +159,16 @@ class FakePages:
 class FakeHome:
     """See the module's first lines. Satisfies `pipelines.home.Home` by shape."""
 
-    def __init__(self, root: Path = Path("/nowhere/homebody"), *, theme: str = "homebody-dark") -> None:
+    def __init__(
+        self, root: Path = Path("/nowhere/homebody"), *, theme: str = "homebody-dark", follow: bool = False
+    ) -> None:
+        """Following never ends by itself, so that tests which wait for every worker do without."""
         self.paths = HomePaths(root)
         light = theme == "homebody-light"
-        self.settings = Settings(look=LookSettings(theme="homebody-light" if light else "homebody-dark"))
+        self.settings = Settings(
+            look=LookSettings(theme="homebody-light" if light else "homebody-dark"),
+            library=LibrarySettings(follow=follow),
+        )
         self.conversations = FakeConversations()
         self.history: list[Turn] = []
         self.indexed: list[list[Path]] = []
@@ -182,6 +188,7 @@ class FakeHome:
         self.missing: tuple[Notice, ...] = ()
         self.away: dict[str, str] = {}
         self.left_out: tuple[str, ...] = ()
+        self.unsupported: dict[str, int] = {}
         self.looked_again: list[list[Path]] = []
         self.following = 0
         """How many follow now."""
@@ -297,10 +304,22 @@ class FakeHome:
         failed = sum(each.state == "failed" for each in self.files)
         chunks = sum(each.chunk_count for each in self.files)
         embedded = sum(each.embedded_count for each in self.files)
-        return LibraryStatus(self.roots, len(self.files), failed, chunks, embedded, "tiny-embed", "exact, 12 vectors")
+        return LibraryStatus(
+            self.roots,
+            len(self.files),
+            failed,
+            chunks,
+            embedded,
+            "tiny-embed",
+            "exact, 12 vectors",
+            away=self.away,
+            left_out=self.left_out,
+            unsupported=self.unsupported,
+        )
 
-    def documents(self, *, containing: str = "", limit: int = 1000) -> Sequence[DocumentRow]:
-        return [each for each in self.files if containing in each.path][:limit]
+    def documents(self, *, containing: str = "", limit: int = 1000, only_failed: bool = False) -> Sequence[DocumentRow]:
+        files = [each for each in self.files if each.state == "failed" or not only_failed]
+        return [each for each in files if containing in each.path][:limit]
 
     def forget(self, root: Path) -> int:
         self.forgotten.append(root)
