@@ -42,8 +42,8 @@ def read_markdown(file: OpenedFile, limits: ReadLimits) -> Reading:
     front = find_front_matter(text)
     body = text[front.length :]
     first_line = 1 + text.count("\n", 0, front.length)
-    headings, code_lines = _structure(body)
-    lines = _readable(body.split("\n"), code_lines)
+    headings, code_lines = markdown_structure(body)
+    lines = readable_lines(body.split("\n"), code_lines)
     blocks = list(_blocks(lines, headings, code_lines, first_line))
     if front.text.strip():
         blank = len(front.text) - len(front.text.lstrip("\n"))
@@ -57,7 +57,7 @@ def without_inline_marks(words: str) -> str:
     return clean_title(_INLINE_MARKS.sub(lambda m: m[1] or m[2] or "", words))
 
 
-def _structure(text: str) -> tuple[list[Heading], frozenset[int]]:
+def markdown_structure(text: str) -> tuple[list[Heading], frozenset[int]]:
     """The document's headings, and the lines of its code blocks (from 0)."""
     from markdown_it import MarkdownIt
 
@@ -80,7 +80,8 @@ def _headings(tokens: list[Token]) -> Iterator[Heading]:
             yield Heading(opening.map[0], opening.map[1], int(opening.tag[1]), words)
 
 
-def _readable(lines: list[str], code_lines: frozenset[int]) -> list[str]:
+def readable_lines(lines: list[str], code_lines: frozenset[int]) -> list[str]:
+    """The lines with what only a program reads replaced; those of code blocks as they are."""
     return [line if number in code_lines else _readable_line(line) for number, line in enumerate(lines)]
 
 

@@ -34,22 +34,27 @@ class Section(NamedTuple):
     path: tuple[str, ...]
 
 
-def sections(lines: Sequence[str], headings: Sequence[Heading]) -> Iterator[Section | Block]:
-    """Sections in order; a heading with nothing below it comes as a block (its line counted from 1)."""
-    path: list[tuple[int, str]] = []
+def sections(
+    lines: Sequence[str], headings: Sequence[Heading], above: Sequence[Heading] = ()
+) -> Iterator[Section | Block]:
+    """Sections in order; a heading with nothing below it comes as a block (its line counted from 1).
+
+    `above` are the headings that the first line stands under, outermost first.
+    """
+    path = [(each.level, each.words) for each in above]
     end_of_text = Heading(len(lines), len(lines), 0, "")
     for heading, following in itertools.pairwise([Heading(0, 0, 1 << 30, ""), *headings, end_of_text]):
         while path and path[-1][0] >= heading.level:
             path.pop()
-        above = tuple(words for _, words in path)
+        here = tuple(words for _, words in path)
         has_body = any(line.strip() for line in lines[heading.end : following.begin])
         if heading.words:
             if not has_body and following.level <= heading.level:
-                yield Block(heading.words, Locator(line=1 + heading.begin), above)
+                yield Block(heading.words, Locator(line=1 + heading.begin), here)
             path.append((heading.level, heading.words))
-            above = (*above, heading.words)
+            here = (*here, heading.words)
         if has_body:
-            yield Section(heading.end, following.begin, above)
+            yield Section(heading.end, following.begin, here)
 
 
 def line_blocks(
@@ -73,6 +78,16 @@ def section_blocks(lines: Sequence[str], headings: Sequence[Heading], syntax: Sy
             yield each
         else:
             yield from line_blocks(lines, each.begin, each.end, each.path, syntax)
+
+
+def headings_after(above: Sequence[Heading], headings: Sequence[Heading]) -> tuple[Heading, ...]:
+    """Those that what comes next stands under, outermost first."""
+    path = list(above)
+    for heading in headings:
+        while path and path[-1].level >= heading.level:
+            path.pop()
+        path.append(heading)
+    return tuple(path)
 
 
 def highest(headings: Sequence[Heading]) -> str:

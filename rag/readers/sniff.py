@@ -17,7 +17,19 @@ from rag.readers.mail_kind import is_mail_name, kind_of_mail
 Format = Literal[
     "text",
     "code",
+    "source",
     "markdown",
+    "rst",
+    "org",
+    "asciidoc",
+    "latex",
+    "json",
+    "jsonl",
+    "yaml",
+    "tables",
+    "xml",
+    "subtitles",
+    "notebook",
     "html",
     "pdf",
     "docx",
@@ -42,13 +54,24 @@ Format = Literal[
 HEAD_BYTES = 4096
 
 _FORMATS: dict[Format, str] = {
-    "text": "txt text log rst adoc asciidoc org tex textile wiki srt vtt sub nfo me 1st",
-    "code": "py pyi js mjs cjs jsx ts tsx c h cc cpp cxx hh hpp hxx m mm cs java kt kts scala groovy go rs rb php pl pm"
-    " lua r jl swift dart ex exs erl hrl hs ml mli clj cljs lisp el scm rkt f f90 f95 pas ada adb ads d nim zig v sv"
-    " vhd vhdl asm s sh bash zsh fish ps1 bat cmd awk sed sql graphql proto thrift cmake mk mak gradle dockerfile"
-    " json jsonl json5 ndjson yaml yml toml ini cfg conf properties xml xsd xsl css scss sass less vue svelte"
-    " diff patch",
+    "text": "txt text log textile wiki sub nfo me 1st",
+    # Languages without a grammar in rag.readers.grammars.
+    "code": "m mm kt kts scala groovy pl pm lua r jl swift dart ex exs erl hrl hs ml mli clj cljs lisp el scm rkt f f90"
+    " f95 pas ada adb ads d nim zig v sv vhd vhdl asm s zsh fish ps1 bat cmd awk sed sql graphql proto thrift cmake mk"
+    " mak gradle dockerfile properties css scss sass less vue svelte diff patch",
+    "source": "py pyi js mjs cjs jsx ts mts cts tsx c h cc cpp cxx hh hpp hxx cs java go rs rb php sh bash",
     "markdown": "md markdown mdown mkd mdx qmd rmd",
+    "rst": "rst rest",
+    "org": "org",
+    "asciidoc": "adoc asciidoc",
+    "latex": "tex latex ltx",
+    "json": "json json5 jsonc geojson webmanifest har",
+    "jsonl": "jsonl ndjson",
+    "yaml": "yaml yml",
+    "tables": "toml ini cfg conf",
+    "xml": "xml xsd xsl xslt rss atom opml gpx kml plist",
+    "subtitles": "srt vtt sbv ass ssa",
+    "notebook": "ipynb",
     "html": "html htm xhtml",
     "pdf": "pdf",
     "docx": "docx docm dotx dotm",
