@@ -38,7 +38,7 @@ def passage_content(chunk: Chunk, path: str, quotes: Sequence[str] = (), looked_
     """A passage; the stretches that `quotes` name stand out, wherever the lines break, and the words looked for."""
     text = clean(chunk.text)
     cited = cited_spans(text, quotes) or word_spans(text, looked_for)
-    if chunk.locator.sheet is not None and (table := _as_table(text, cited)):
+    if chunk.locator.row is not None and (table := _as_table(text, cited)):
         return table
     line = chunk.locator.line
     if line is None or chunk.locator.page is not None:

@@ -21,6 +21,8 @@ from app.terminal_text import clean_line
 ASK_TIMEOUT_S = 5.0
 """For the desktop to say which program it uses."""
 
+NO_OPENER = "the program that opens files (xdg-open, of xdg-utils) is not installed"
+
 Arguments = Callable[[str, int], list[str]]
 """A path and a page or line to the arguments behind the program's name."""
 
@@ -145,6 +147,8 @@ def open_in_system_viewer(
             desktop.start(command)
         else:
             desktop.open(str(file))
+    except FileNotFoundError:
+        return Failure(f"No program could be started for {clean_line(path)}.", NO_OPENER)
     except OSError as error:
         return Failure(f"No program could be started for {clean_line(path)}.", clean_line(error.strerror or str(error)))
     if is_inside:

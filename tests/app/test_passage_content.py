@@ -68,6 +68,11 @@ def test_a_row_of_a_sheet_is_a_table_of_headers_and_values(between: str) -> None
     assert marked(content) == ["2025-03-14", "Nordlicht: Energie", "187.40"]
 
 
+def test_rows_of_a_csv_have_no_sheet_and_are_tables_all_the_same() -> None:
+    content = passage_content(chunk("Name: Ada | Town: Bern", Locator(row=2)), "a.csv", ["Name: Ada | Town: Bern"])
+    assert content.plain == "Name │ Ada\nTown │ Bern"
+
+
 def test_text_of_a_sheet_without_headers_stays_text() -> None:
     content = passage_content(chunk("just a note in a cell", Locator(sheet="Q1", row=2)), "a.xlsx", ["a note"])
     assert content.plain == "just a note in a cell"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.messages import Failure
-from app.system_viewer import Desktop, command_for, exec_of, open_in_system_viewer, program_name
+from app.system_viewer import NO_OPENER, Desktop, command_for, exec_of, open_in_system_viewer, program_name
 
 
 class ScriptedDesktop(Desktop):
@@ -110,12 +110,16 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
     assert "no longer there" in said.text
     file = tmp_path / "a\x1b[31m.pdf"
     file.write_bytes(b"x")
-    desktop.error = FileNotFoundError(2, "No such file or directory")
     desktop.program = ["okular"]
-    said = open_in_system_viewer(str(file), page=2, desktop=desktop)
-    assert said is not None
-    assert "\x1b" not in said.text
-    assert said.hint == "No such file or directory"
+    for error, hint in (
+        (FileNotFoundError(2, "No such file or directory"), NO_OPENER),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+    ):
+        desktop.error = error
+        said = open_in_system_viewer(str(file), page=2, desktop=desktop)
+        assert said is not None
+        assert "\x1b" not in said.text
+        assert said.hint == hint
 
 
 def test_this_machine_can_be_asked_without_harm(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -15,7 +16,7 @@ from pipelines.home import PassageView as StoredPassage
 from pipelines.page_picture import PagePicture
 from pipelines.turn import Citation, Evidence, Locator
 from rag.records import Chunk
-from tests.app.fake_home import FakeHome, done, sentence
+from tests.app.fake_home import TIMINGS, FakeHome, done, sentence
 from tests.app.tui_pilot import ask, flat_text, notices, running, screen_text, settle, wait_until
 
 TEXT = "The pier is from 1874. It was repaired in 1901."
@@ -229,3 +230,20 @@ async def test_a_picture_is_drawn_with_blocks_in_its_colours() -> None:
         assert any("200" in each for each in colours)
         assert any("255" in each for each in colours)
         assert set(strip.text) <= set(QUADRANTS)
+
+
+async def test_a_turn_from_the_library_has_its_figures_and_its_verdict() -> None:
+    home = FakeHome()
+    conversation_id = home.conversations.add("Opera", [("Who wrote it?", "Your files don't say.")], updated_at_s=1.0)
+    title, (turn,), updated_at_s = home.conversations.kept[conversation_id]
+    unsupported = sentence("Your files don't say.", "Your files don't say.", supported=False)
+    kept = replace(turn, found_nothing=True, timings=TIMINGS, sentences=(unsupported,))
+    home.conversations.kept[conversation_id] = (title, [kept], updated_at_s)
+    async with running(home) as (app, pilot):
+        await pilot.press("f2")
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        shown = flat_text(app)
+        assert "tiny-chat · 20.0 tokens/s · first word after 0.8 s · 2.8 s in all" in shown
+        assert "has no source" not in shown, "that the files don't say is no claim"

@@ -119,6 +119,9 @@ def test_what_cannot_be_drawn_is_one_clear_error_naming_the_file(tmp_path: Path,
         document.save(thin)
     with pytest.raises(DamagedFile, match=r"thin\.pdf"):
         pages.draw(str(thin), 1)
+    (tmp_path / "letters.zip").write_bytes(b"PK")
+    with pytest.raises(ReadError, match=r"inner\.pdf is inside letters\.zip"):
+        pages.draw(str(tmp_path / "letters.zip" / "inner.pdf"), 1)
     link = tmp_path / "link.pdf"
     link.symlink_to(harbour)
     with pytest.raises(ReadError, match=r"link\.pdf"):
