@@ -36,8 +36,29 @@ def find_content(connection: Connection, sha256: bytes, path: str, readers: froz
     return None if row is None or (readers and row[1] not in readers) else int(row[0])
 
 
+ChunkRow = tuple[int, str, str, str, str, int, int, int]
+"""A passage as it is stored, but for the content's id."""
+
+
+def chunk_rows(chunks: Sequence[ChunkDraft]) -> list[ChunkRow]:
+    """What is stored of passages. Takes its time, so it is done before the transaction."""
+    return [
+        (
+            chunk.ordinal,
+            chunk.text,
+            headings := "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
+            spellings_column(chunk.text, headings),
+            json.dumps(chunk.locator.to_json()),
+            chunk.start_char,
+            chunk.end_char,
+            chunk.token_count,
+        )
+        for chunk in chunks
+    ]
+
+
 def add_content(
-    connection: Connection, path: str, sha256: bytes, facts: DocumentFacts | ReadDocument, chunks: Sequence[ChunkDraft]
+    connection: Connection, path: str, sha256: bytes, facts: DocumentFacts | ReadDocument, chunks: Sequence[ChunkRow]
 ) -> int:
     """Store a content whole. One that an older reader made of the same bytes is replaced in all files."""
     content_id = begin_content(connection, path, facts.reader)
@@ -57,25 +78,12 @@ def begin_content(connection: Connection, path: str, reader: str) -> int:
     return cursor.lastrowid
 
 
-def add_chunks(connection: Connection, content_id: int, chunks: Sequence[ChunkDraft]) -> None:
+def add_chunks(connection: Connection, content_id: int, chunks: Sequence[ChunkRow]) -> None:
     connection.executemany(
         "INSERT INTO chunks"
         " (content_id, ordinal, text, headings, spellings, locator, start_char, end_char, token_count)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                content_id,
-                chunk.ordinal,
-                chunk.text,
-                headings := "\n".join(" ".join(heading.split()) for heading in chunk.heading_path),
-                spellings_column(chunk.text, headings),
-                json.dumps(chunk.locator.to_json()),
-                chunk.start_char,
-                chunk.end_char,
-                chunk.token_count,
-            )
-            for chunk in chunks
-        ),
+        ((content_id, *row) for row in chunks),
     )
 
 

@@ -23,6 +23,7 @@ from rag.contents import (
     add_chunks,
     add_content,
     begin_content,
+    chunk_rows,
     drop_unused_content,
     find_content,
     finish_content,
@@ -123,7 +124,8 @@ class Documents:
     def count_unsupported(self, below: Sequence[str] | None = None) -> dict[str, int]:
         """How many files no reader takes, by what kind they are (`.iso`), most first."""
         counted: dict[str, int] = {}
-        for condition, parameters in at_or_below(below):
+        # The plus keeps SQLite from looking at all files below a path: these are the fewer ones.
+        for condition, parameters in at_or_below(below, "+"):
             rows = self._db.query(
                 "SELECT unsupported, count(*) FROM documents"
                 f" WHERE state = 'failed' AND unsupported <> '' AND {condition} GROUP BY unsupported",
@@ -176,27 +178,30 @@ class Documents:
         What the path held before goes, if no other file has it. `container_id` is of the outermost file that it is
         inside of; one that `awaits_members` is not done yet. Raises StorageFull, LibraryDamaged.
         """
+        rows = chunk_rows(chunks)
         with self._db.transaction() as connection:
             content_id = find_content(connection, sha256, file.path, frozenset({document.reader}))
-            chunks_added = 0
+            is_new, chunks_added = content_id is None, 0
             if content_id is None:
-                content_id = add_content(connection, file.path, sha256, document, chunks)
+                content_id = add_content(connection, file.path, sha256, document, rows)
                 chunks_added = len(chunks)
             state = "found" if awaits_members else "read"
-            changed = set_document(connection, file, content_id, state, container_id=container_id)
-            return Recorded(content_id, chunks_added, changed)
+            is_other = set_document(connection, file, content_id, state, container_id=container_id)
+            return Recorded(content_id, chunks_added, is_other or is_new)
 
     def begin_content(self, path: str, reader: str, chunks: Sequence[ChunkDraft]) -> int:
         """The first passages of a file with too many for one transaction; nobody finds them yet. Returns its id."""
+        rows = chunk_rows(chunks)
         with self._db.transaction() as connection:
             content_id = begin_content(connection, path, reader)
-            add_chunks(connection, content_id, chunks)
+            add_chunks(connection, content_id, rows)
             return content_id
 
     def add_to_content(self, content_id: int, chunks: Sequence[ChunkDraft]) -> None:
         """More passages of it."""
+        rows = chunk_rows(chunks)
         with self._db.transaction() as connection:
-            add_chunks(connection, content_id, chunks)
+            add_chunks(connection, content_id, rows)
 
     def finish_content(
         self,
@@ -213,9 +218,9 @@ class Documents:
         with self._db.transaction() as connection:
             finish_content(connection, content_id, file.path, sha256, facts)
             state = "found" if awaits_members else "read"
-            changed = set_document(connection, file, content_id, state, container_id=container_id)
+            set_document(connection, file, content_id, state, container_id=container_id)
         remove_in_part(self._db, coming_in=False)
-        return Recorded(content_id, chunks_added, changed)
+        return Recorded(content_id, chunks_added, True)
 
     def abandon_content(self, content_id: int) -> None:
         """Its file cannot be read to the end: what came of it goes."""

@@ -184,11 +184,17 @@ class ReadingSession:
             if version.partition("/")[0] not in CONTAINER_READERS:
                 check_file_size(file, self._limits)
             self._budget = _Budget.of(file, self._limits)
-            self._document(file, (), resume, with_members)
+            failure: Exception | None = None
+            try:
+                self._document(file, (), resume, with_members)
+            except Exception as error:
+                failure = error
             after = os.fstat(file.stream.fileno())
             if (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-                self._tell({"changed": True})
+                self._tell({"changed": True})  # whatever came of it: these are not one file's bytes
                 return
+            if failure is not None:
+                raise failure
         self._tell({"done": True})
 
     def _document(self, file: OpenedFile, place: tuple[int, ...], resume: tuple[int, ...], with_members: bool) -> bool:

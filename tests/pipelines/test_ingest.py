@@ -19,10 +19,13 @@ from rag.chunking import Chunker
 from rag.errors import EmbedderMismatch, StorageFull
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
-from rag.reading import Decide, DocumentReader, Part
+from rag.passages import Passages
+from rag.readers.contract import ReadLimits
+from rag.reading import Decide, DocumentReader, Part, ReadStopped
 from rag.walk import FoundFile, WalkProblem, walk
 from tests.fakes import CountableEmbedder
 from tests.pipelines.canonical_library import assert_chroma_in_step, dump, never
+from tests.rag.made_archives import zip_of
 
 
 class CountingReader:
@@ -92,6 +95,7 @@ class Indexer:
         self.chroma: ChromaStore | None = None
         self.foreground = Foreground()
         self.reading_identity = "limits 1"
+        self.readers: frozenset[str] = frozenset()
         self.events: list[IndexEvent] = []
 
     def load_embedder(self) -> CountableEmbedder:
@@ -107,6 +111,7 @@ class Indexer:
             chroma=self.chroma,
             foreground=self.foreground,
             reading_identity=self.reading_identity,
+            readers=self.readers,
         )
 
     def run(self, *roots: Path, stop: threading.Event | None = None, reembed: bool = False) -> IndexReport:
@@ -251,6 +256,100 @@ def test_a_failed_file_is_listed_and_tried_again_only_when_something_changed(ind
     assert sorted(indexer.reader.history) == ["broken.docx", "empty.txt"]
     (folder / "empty.txt").write_text("no longer")
     assert counts(indexer.run(folder)) == (1, 3, 0, 1)
+
+
+def test_a_newer_reader_reads_its_own_files_again(indexer: Indexer, folder: Path) -> None:
+    indexer.run(folder)
+    before = dump(indexer.db)["chunks"]
+    versions = {row[0] for row in indexer.db.query("SELECT DISTINCT reader FROM contents")}
+    (markdown,) = (version for version in versions if version.startswith("markdown"))
+    indexer.readers = frozenset(versions)
+    indexer.run(folder)
+    assert indexer.reader.history == []
+    (folder / "copy.md").write_bytes((folder / "b.md").read_bytes())
+    indexer.run(folder)
+    with indexer.db.transaction() as connection:
+        connection.execute("UPDATE contents SET reader = 'markdown/0' WHERE reader = ?", (markdown,))
+        connection.execute("UPDATE chunks SET text = 'What an old reader made.' WHERE text LIKE '%five euros%'")
+        connection.execute("INSERT INTO chunk_words (chunk_words) VALUES ('rebuild')")
+    report = indexer.run(folder)
+    assert indexer.reader.history == ["b.md"], "its copy has the same bytes"
+    assert counts(report) == (1, 3, 0, 0)
+    assert dump(indexer.db)["chunks"] == before
+    indexer.run(folder)
+    assert indexer.reader.history == []
+
+
+def test_a_newer_reader_reads_again_what_is_inside(indexer: Indexer, folder: Path) -> None:
+    inner = zip_of({"d.md": "# Deep\n\nWords in a heading.", "e.txt": "Words in no heading."})
+    (folder / "a.zip").write_bytes(zip_of({"inner.zip": inner, "f.txt": "More words."}))
+    indexer.run(folder)
+    before = dump(indexer.db)["chunks"]
+    indexer.readers = frozenset(row[0] for row in indexer.db.query("SELECT DISTINCT reader FROM contents"))
+    with indexer.db.transaction() as connection:
+        connection.execute("UPDATE contents SET reader = 'markdown/0' WHERE reader LIKE 'markdown%'")
+    report = indexer.run(folder)
+    assert sorted(indexer.reader.history) == ["a.zip", "b.md"]
+    assert (report.removed, report.failed) == (0, ())
+    assert dump(indexer.db)["chunks"] == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(indexer: Indexer, folder: Path) -> None:
+    class Meddler(CountingReader):
+        """Changes the file once, right after its first part came."""
+
+        def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
+            meddle = Path(path).name == "a.txt" and "a.txt" not in self.history
+            for part in super().stream(path, decide, stop):
+                yield part
+                if meddle:
+                    meddle = False
+                    Path(path).write_text("The ferry leaves at twelve." * 20_000)
+
+    (folder / "a.txt").write_text("The ferry leaves at eleven. " * 30_000)
+    with DocumentReader() as real:
+        indexer.reader = Meddler(real)
+        report = indexer.run(folder)
+    assert report.failed == ()
+    text = str(dump(indexer.db)["chunks"])
+    assert "twelve" in text
+    assert "eleven" not in text
+
+
+def test_a_long_text_that_cannot_be_read_to_its_end_leaves_nothing(indexer: Indexer, folder: Path) -> None:
+    (folder / "long.txt").write_text("".join(f"Line {number} of it.\n" for number in range(60_000)))
+    with DocumentReader(ReadLimits(max_text_chars=900_000)) as real:
+        indexer.reader = CountingReader(real)
+        report = indexer.run(folder)
+    assert counts(report) == (3, 0, 0, 1)
+    assert "characters" in report.failed[0].reason
+    assert count_library(indexer.db).chunks == 3
+    assert indexer.db.query("SELECT count(*) FROM contents") == [(3,)]
+
+
+def test_a_long_text_that_was_broken_off_leaves_with_the_next_run(indexer: Indexer, folder: Path) -> None:
+    class Stopping(CountingReader):
+        """The stop comes in the middle of the long file."""
+
+        def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
+            parts = super().stream(path, decide, stop)
+            for number, part in enumerate(parts):
+                if number == 5 and Path(path).name == "long.txt":
+                    raise ReadStopped("now")
+                yield part
+
+    (folder / "long.txt").write_text("".join(f"Line {number} of it.\n" for number in range(60_000)))
+    stop = threading.Event()
+    with DocumentReader() as real:
+        indexer.reader = Stopping(real)
+        for event in indexer.ingest().run([folder], stop):
+            if isinstance(event, IndexProgress) and event.path.endswith("long.txt"):
+                stop.set()
+    ((left,),) = indexer.db.query("SELECT count(*) FROM contents WHERE complete = 0")
+    assert left == 1
+    assert "long.txt" not in {Path(hit.path).name for hit in Passages(indexer.db).by_id(range(1, 2000)).values()}
+    indexer.run()
+    assert indexer.db.query("SELECT count(*) FROM contents WHERE complete <> 1") == [(0,)]
 
 
 def test_a_file_that_may_not_be_read_now_is_tried_the_next_time(indexer: Indexer, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from rag.readers.contract import OpenedFile, Reader, Reading, ReadLimits
+from rag.readers.contract import Member, OpenedFile, Reader, Reading, ReadLimits
 from rag.readers.plain_text import read_text
 from rag.records import Block
 
@@ -62,6 +63,27 @@ def read_prints(file: OpenedFile, limits: ReadLimits) -> Reading:
     os.write(1, b"\x00\x00\x00\x05junk!")
     sys.stderr.write("complained\n")
     return read_text(file, limits)
+
+
+def read_holds(_file: OpenedFile, _limits: ReadLimits) -> Reading:
+    """Files inside that misbehave, between others that do not."""
+
+    def members() -> Iterator[Member]:
+        for name in ("first.txt", "crashes.x", "deeper/holds_one.x", "hangs.x", "raises.x", "last.txt"):
+            yield Member(name, lambda: io.BytesIO(b"some words"), 10)
+
+    return Reading(iter([Block("What holds them.")]), members=members())
+
+
+def read_holds_one(_file: OpenedFile, _limits: ReadLimits) -> Reading:
+    """A file inside that crashes, a file behind it, and then it crashes itself."""
+
+    def members() -> Iterator[Member]:
+        yield Member("exits.x", lambda: io.BytesIO(b"some words"), 10)
+        yield Member("inner.txt", lambda: io.BytesIO(b"some words"), 10)
+        raise KeyError("lost")
+
+    return Reading(iter(()), members=members())
 
 
 def read_sends_too_much_at_once(_file: OpenedFile, _limits: ReadLimits) -> Reading:

@@ -16,7 +16,9 @@ import pytest
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
 from rag.readers.contract import MEGABYTE, ReadLimits
-from rag.reading import DocumentReader, ReadStopped, fingerprint
+from rag.reading import DocumentReader, FileBegun, FileEnded, MemberFailed, ReadStopped, fingerprint
+from rag.reading_session import Wanted
+from tests.rag.made_archives import zip_of
 from tests.rag.made_files import docx_of, paragraph, pdf_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +173,63 @@ def test_a_reader_that_hangs_is_ended_and_the_next_file_read(tmp_path: Path) -> 
         assert "library.read_timeout_s" in raised.value.hint
         with pytest.raises(DamagedFile):
             reader.read(file_named(tmp_path, "exits.x"))
+
+
+def test_a_file_inside_that_ends_the_worker_costs_only_itself(tmp_path: Path) -> None:
+    outer = file_named(tmp_path, "holds.x")
+    told: list[str] = []
+    with DocumentReader(ReadLimits(timeout_s=2.0), registry=HOSTILE) as reader:
+        for part in reader.stream(outer, lambda _: "text"):
+            match part:
+                case FileBegun(path=path):
+                    told.append(f"begun {path.removeprefix(str(outer))}")
+                case MemberFailed(path=path, error=error):
+                    told.append(f"failed {path.removeprefix(str(outer))} {type(error).__name__}")
+                case FileEnded():
+                    told.append("ended")
+                case _:
+                    pass
+    assert told == [
+        "begun ",
+        "begun /first.txt",
+        "ended",
+        "begun /crashes.x",
+        "failed /crashes.x DamagedFile",
+        "begun /deeper/holds_one.x",
+        "begun /deeper/holds_one.x/exits.x",
+        "failed /deeper/holds_one.x/exits.x DamagedFile",
+        "begun /deeper/holds_one.x/inner.txt",
+        "ended",
+        "failed /deeper/holds_one.x/… DamagedFile",
+        "ended",
+        "begun /hangs.x",
+        "failed /hangs.x TooLarge",
+        "begun /raises.x",
+        "failed /raises.x DamagedFile",
+        "begun /last.txt",
+        "ended",
+        "ended",
+    ]
+
+
+def test_of_what_is_not_wanted_nothing_comes(reader: DocumentReader, tmp_path: Path) -> None:
+    outer = file_named(tmp_path, "a.zip", zip_of({"a.txt": "Some words.", "b.txt": "Other words."}))
+
+    def parts(*, inside: Wanted, outside: Wanted) -> list[str]:
+        told = reader.stream(outer, lambda begun: inside if begun.place else outside)
+        return [type(part).__name__ for part in told]
+
+    assert parts(inside="text", outside="nothing") == ["FileEnded"]
+    assert parts(inside="nothing", outside="members") == ["FileBegun", "TextEnded", "FileEnded"]
+    whole = ["FileBegun", "TextBlocks", "TextEnded", "FileEnded"]
+    assert parts(inside="text", outside="text") == [*whole[:-1], *whole, *whole, "FileEnded"]
+
+
+def test_a_stream_that_is_closed_early_leaves_a_reader_that_reads(reader: DocumentReader, tmp_path: Path) -> None:
+    stream = reader.stream(file_named(tmp_path, "a.txt"), lambda _: "text")
+    next(stream)
+    stream.close()
+    assert reader.read(file_named(tmp_path, "b.txt")).document.blocks[0].text == "some words"
 
 
 def test_stopping_ends_a_reader_that_hangs(hostile: DocumentReader, tmp_path: Path) -> None:
