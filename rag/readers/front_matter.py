@@ -16,7 +16,9 @@ from typing import NamedTuple
 from rag.readers.clean_text import clean_title
 from rag.readers.document_dates import unix_time_of_iso
 
-MAX_PARSED_CHARS = 64 << 10
+MAX_PARSED_CHARS = 16 << 10
+MAX_BRACKETS = 500
+"""PyYAML takes seconds for thousands that are open."""
 MAX_AUTHORS = 8
 
 _YAML = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -60,7 +62,7 @@ def _toml(source: str) -> Mapping[str, object]:
 def _yaml(source: str) -> Mapping[str, object]:
     import yaml
 
-    if len(source) <= MAX_PARSED_CHARS:
+    if len(source) <= MAX_PARSED_CHARS and source.count("[") + source.count("{") <= MAX_BRACKETS:
         try:
             # BaseLoader makes nothing but strings, lists and dicts.
             values = yaml.load(source, Loader=yaml.BaseLoader)

@@ -7,6 +7,7 @@ lines of the JSON mean nothing to a person, the cell's number does. Nothing is r
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -41,6 +42,8 @@ class _Piece(NamedTuple):
     cell: int
     """From 1, as Jupyter numbers nothing but runs."""
     text: str
+    is_heading: bool = False
+    """A heading with nothing below it in its cell."""
 
 
 def read_notebook(file: OpenedFile, _limits: ReadLimits) -> Reading:
@@ -59,7 +62,7 @@ def read_notebook(file: OpenedFile, _limits: ReadLimits) -> Reading:
     if cells is None:
         raise _no_notebook(file, "it has no cells")
     about = notebook.get("metadata")
-    pieces = list(_pieces(cells, _language(about)))
+    pieces = list(_without_spare_headings(_pieces(cells, _language(about))))
     if not pieces:
         raise EmptyFile(f"{file.name} has no cells with words", hint="there is nothing in it to find")
     named = about.get("title") if isinstance(about, dict) else None
@@ -130,7 +133,7 @@ def _pieces(cells: list[object], language: str) -> Iterator[_Piece]:
             lines = readable_lines(source.split("\n"), code_lines)
             for each in sections(lines, headings, above):
                 if isinstance(each, Block):
-                    yield _Piece(each.heading_path, number, each.text)
+                    yield _Piece(each.heading_path, number, each.text, is_heading=True)
                 else:
                     yield _Piece(each.path, number, "\n".join(lines[each.begin : each.end]).strip("\n"))
             above = headings_after(above, headings)
@@ -140,6 +143,16 @@ def _pieces(cells: list[object], language: str) -> Iterator[_Piece]:
             yield _Piece(path, number, _fenced(source, language) if kind == "code" else source)
         for text in _output_texts(cell.get("outputs")):
             yield _Piece(path, number, f"Output:\n{_fenced(text, '')}")
+
+
+def _without_spare_headings(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+    """A heading alone is left out where the next cell stands under it."""
+    for piece, following in itertools.pairwise(itertools.chain(pieces, [None])):
+        if piece is None:
+            continue
+        below = (*piece.path, piece.text)
+        if not piece.is_heading or following is None or following.path[: len(below)] != below:
+            yield piece
 
 
 def _fenced(text: str, language: str) -> str:

@@ -18,7 +18,8 @@ GATHERED_CHARS = 700
 """Small definitions are taken together up to this length: about what a passage of 200 tokens holds of code."""
 TINY_CHARS = 150
 """What is shorter goes with the large definition behind it: alone it would be a passage of a line or two."""
-MAX_NAME_CHARS = 100
+MAX_NAMES_CHARS = 60
+"""More names than that tell nothing that the lines do not, and would push out what surrounds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,7 @@ def _together(lines: Sequence[str], gathered: _Gathered, path: tuple[str, ...], 
     if gathered.end <= gathered.begin:
         return
     names = ", ".join(gathered.names)
-    if len(names) > MAX_NAME_CHARS:
-        names = names[: names.rfind(", ", 0, MAX_NAME_CHARS) + 1] + " …"
-    shared = (*path, clean_title(names)) if names else path
+    shared = (*path, clean_title(names)) if names and len(names) <= MAX_NAMES_CHARS else path
     yield from line_blocks(lines, gathered.begin, gathered.end, shared, syntax)
 
 

@@ -136,9 +136,7 @@ def _blocks(cues: Iterator[_Cue], name: str) -> Iterator[Block]:
     for cue in cues:
         if not cue.text or (gathered and cue.text == gathered[-1].text):
             continue  # captions made by a machine show each line twice
-        if gathered and (
-            _is_full(gathered[-1], chars) or not 0 <= cue.start_s - gathered[-1].end_s + PAUSE_S <= 2 * PAUSE_S
-        ):
+        if gathered and (_is_full(gathered[-1], chars) or abs(cue.start_s - gathered[-1].end_s) > PAUSE_S):
             yield from _together(gathered)
             gathered, chars = [], 0
         gathered.append(cue)

@@ -148,7 +148,7 @@ def test_an_empty_source_is_empty(opened: Opened, tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", sorted(SOURCES))
 @pytest.mark.parametrize("piece", ["(\n", "{\n", "x = [\n", "`${\n", "if (a) {\n", "a.b(function() {\n", "'\n\"\n"])
 def test_deep_nesting_ends(opened: Opened, tmp_path: Path, extension: str, piece: str) -> None:
-    source = piece * 3_000
+    source = piece * 1_000
     assert_lines_are_kept(blocks_of(opened, tmp_path / f"a.{extension}", source), source)
 
 
