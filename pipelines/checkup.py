@@ -15,6 +15,8 @@ from pipelines.paths import HomePaths
 from pipelines.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
+Repair = Literal["", "permissions", "replace file", "word indexes", "orphans", "chroma", "index"]
+"""What `homebody doctor --fix` can carry out, in the order in which it does (`pipelines.repair`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,11 @@ class Check:
     detail: str
     remedy: str = ""
     """What to do; empty when all is well."""
+    repair: Repair = ""
+    """What `doctor --fix` does about it; empty where only the user can."""
 
     def to_json(self) -> dict[str, str]:
+        """As `homebody doctor --json` prints it."""
         return {"name": self.name, "status": self.status, "detail": self.detail, "remedy": self.remedy}
 
 

@@ -2,7 +2,7 @@
 
 Each check says one thing and, when it is not well, the remedy. Checks change nothing, load no chat model and never
 stop at the first trouble. What is looked at is passed in (`Subject`); the checks of the machine are in
-`doctor_machine.py`, those of files and the library in `doctor_library.py`.
+`doctor_machine.py`, those of what homebody keeps in `doctor_home.py` and `doctor_library.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.placement import TaskPlacement
-from pipelines import doctor_library, doctor_machine
+from pipelines import doctor_home, doctor_library, doctor_machine
 from pipelines.checkup import Check, Status, Subject, Terminal
 from pipelines.offline_guard import Attempt
 
@@ -42,6 +42,7 @@ def run_checks(subject: Subject) -> Iterator[Check]:
     """Every check, one after the other: a caller can show each as it comes. A few tenths of a second in all,
     more when weights are hashed for the first time."""
     yield from doctor_machine.checks(subject)
+    yield from doctor_home.checks(subject)
     yield from doctor_library.checks(subject)
 
 

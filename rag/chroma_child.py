@@ -3,7 +3,7 @@
 Run by `chroma_store.py` as `python -m rag.chroma_child LIBRARY_FILE PLACE`, where the place is a folder or a Chroma
 server's URL. It speaks JSON lines on standard output: {"damaged": why}, {"unreachable": why}, {"done": n, "total": m}
 after each batch (and then waits for a line on standard input: its parent sets the pace), {"finished": true} at the
-end. A crash says the rest.
+end. A crash says the rest. With a third argument, `check`, it only compares.
 """
 
 from __future__ import annotations
@@ -160,12 +160,14 @@ def main(arguments: Sequence[str]) -> int:
     said, sys.stdout = sys.stdout, sys.stderr
     # A child whose parent was killed ends at its next word; until then nobody else may have the collection.
     lock = FileLock(library_file.with_name("chroma.lock"), timeout=ORPHAN_TIMEOUT_S)
-    with lock, LibraryDb(library_file) as db:
-        if stored_identity(db) is None:
+    only_check = arguments[2:] == ["check"]
+    with lock, LibraryDb(library_file, read_only=only_check) as db:
+        nothing_there = only_check and isinstance(place, ChromaFolder) and not place.path.exists()
+        if stored_identity(db) is None or nothing_there:
             _say(said, {"finished": True})
             return 0
         try:
-            damage = _bring_in_step(db, place, said)
+            damage = _compare(db, place, said) if only_check else _bring_in_step(db, place, said)
         except ChromaUnreachable as error:
             _say(said, {"unreachable": str(error)})
             return 1
@@ -200,6 +202,23 @@ def _bring_in_step(db: LibraryDb, place: ChromaPlace, said: TextIO) -> str:
         keep_sums(place.path)
     if complete:
         _say(said, {"finished": True})
+    return ""
+
+
+def _compare(db: LibraryDb, place: ChromaPlace, said: TextIO) -> str:
+    """Returns what is damaged. What is pending stays so."""
+    if isinstance(place, ChromaFolder) and (damage := changed_file(place.path)):
+        return damage
+    identity = stored_identity(db)
+    assert identity is not None
+    client, collection = open_collection(db, place, identity)
+    damage = find_damage(db, collection)
+    close_client(place, client)
+    if damage:
+        return damage
+    if isinstance(place, ChromaFolder):
+        keep_sums(place.path)  # being opened may have made chromadb write what it had only logged
+    _say(said, {"finished": True})
     return ""
 
 

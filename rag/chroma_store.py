@@ -217,7 +217,7 @@ class ChromaStore:
                     hint="search compares with every vector instead; see the log",
                 ) from failure
 
-    def _run_child(self, stop: threading.Event) -> Iterator[ChromaProgress]:
+    def _run_child(self, stop: threading.Event, *more: str) -> Iterator[ChromaProgress]:
         """Raises _ChildFailed. A child that is stopped in the middle leaves the rest pending."""
         self._why_not_ready = "chromadb is being checked"
         if isinstance(self._place, ChromaFolder):
@@ -228,7 +228,7 @@ class ChromaStore:
         # Beside the library file, not in the system's temporary one: homebody writes nothing elsewhere. It has no name.
         with tempfile.TemporaryFile(dir=self._db.file.parent) as complaints:
             child = subprocess.Popen(
-                [*self._child_command, str(self._db.file), str(self._place)],
+                [*self._child_command, str(self._db.file), str(self._place), *more],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
@@ -276,7 +276,9 @@ class ChromaStore:
         """Rename the folder and keep the latest such one, or delete the server's collection; then nothing is told."""
         if isinstance(self._place, ChromaServer):
             self._delete_collection()
-        elif self._place.path.exists():
+        else:
+            forget_sums(self._place.path)
+        if isinstance(self._place, ChromaFolder) and self._place.path.exists():
             folder = self._place.path
             aside = folder.with_name(folder.name + ".damaged")
             shutil.rmtree(aside, ignore_errors=True)
@@ -287,7 +289,6 @@ class ChromaStore:
                     f"{folder} is damaged and cannot be renamed ({error.strerror or error})",
                     hint="delete it: it is rebuilt from the library file",
                 ) from error
-            forget_sums(folder)
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM chroma_pending")
             connection.execute("INSERT INTO chroma_pending SELECT chunk_id, 'add' FROM vectors")
@@ -302,6 +303,22 @@ class ChromaStore:
             close_client(self._place, client)
         except chroma_troubles() as error:
             raise ChromaFailed(f"the Chroma server at {self._place} refuses ({error})", hint="see its log") from error
+
+    def check(self, stop: threading.Event) -> str:
+        """Compare it with SQLite, in a child process, changing nothing; what is wrong, or empty. 2 s and more.
+
+        Raises ChromaUnreachable.
+        """
+        with self._working:
+            self._close_collection()
+            if stored_identity(self._db) is None:
+                return ""
+            try:
+                for _ in self._run_child(stop, "check"):
+                    pass
+            except _ChildFailed as failure:
+                return str(failure)
+            return ""
 
     def rebuild(self, stop: threading.Event) -> Iterator[ChromaProgress]:
         """Put what there is aside and build it anew from SQLite, without embedding. Raises ChromaFailed."""

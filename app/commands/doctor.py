@@ -29,17 +29,22 @@ def doctor(
     network: Annotated[
         bool, typer.Option("--network", help="Also index, search and ask, and list what reached for the network.")
     ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Carry out the remedies that homebody can, then check again.")
+    ] = False,
     json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
     """Check this installation and say what to do.
 
-    Changes nothing. With --network the main job is done in a folder of its own, watched: nothing may try to leave
-    this machine. Exit status 1 means that a check failed.
+    Changes nothing, unless --fix is given: then what is derived is made anew, a damaged library file is replaced by a
+    new one that keeps your conversations, and your files are indexed again. With --network the main job is done in a
+    folder of its own, watched: nothing may try to leave this machine. Exit status 1 means that a check failed.
 
     \b
     Examples:
       homebody doctor
+      homebody doctor --fix
       homebody doctor --network
       homebody doctor --json | jq '.placement'
     """
@@ -64,6 +69,13 @@ def doctor(
         checks.append(check)
         if not json:
             _print_check(check, console)
+    if fix and _fixed(checks, subject, invocation, progress):
+        checks = list(_checks(subject, invocation, progress, network=False))
+        progress.clear()
+        if not json:
+            console.out.line()
+            for check in checks:
+                _print_check(check, console)
     found = report(subject, checks)
     if json:
         console.json(found.to_json())
@@ -85,6 +97,28 @@ def _checks(subject: Subject, invocation: Invocation, progress: Progress, *, net
             subject.settings,
             lambda paths, settings: invocation.opener(paths, settings, device=invocation.device, write=True),
         )
+
+
+def _fixed(checks: list[Check], subject: Subject, invocation: Invocation, progress: Progress) -> bool:
+    """Carry out what can be; returns whether there was something."""
+    from pipelines.repair import carry_out, repairs_for
+
+    repairs = repairs_for(checks)
+    if not repairs:
+        invocation.console.err.line("nothing to repair here that homebody could do by itself")
+        return False
+    for said in carry_out(
+        repairs,
+        invocation.paths,
+        subject.settings,
+        lambda: invocation.opener(invocation.paths, subject.settings, device=invocation.device, write=True),
+        invocation.stop,
+    ):
+        progress.clear()
+        invocation.console.err.line(f"fixed: {said}")
+        progress.show("fixing", "repairing")
+    progress.clear()
+    return True
 
 
 def _terminal() -> Terminal:

@@ -16,9 +16,10 @@ from models.onnx_devices import OnnxPlugin
 from models.placement import ModelNeeds, place
 from models.profile import ChatRates, DeviceProfile, EmbedRates
 from models.weights import Weights
+from pipelines import doctor_library
 from pipelines.checkup import Check, Subject, Terminal
 from pipelines.doctor import check_network, report, run_checks
-from pipelines.doctor_library import check_folder, check_library, check_settings, check_space, check_weights
+from pipelines.doctor_home import check_folder, check_settings, check_space, check_weights
 from pipelines.doctor_machine import (
     check_engines,
     check_instruction_sets,
@@ -109,8 +110,10 @@ def fill_library(paths: HomePaths, *, vectors: bool = True, embedder: str = "emb
     named = CountableEmbedder()
     named.model_id = embedder
     named.sha256 = sha256 or catalog().entry("embedder-a").files[0].sha256 or ""
+    note = paths.root.parent / "one.md"
+    note.write_text("a passage of words", encoding="utf-8")
     with LibraryDb(paths.library_file) as library:
-        record(library, "/notes/one.md", ["a passage of words"])
+        record(library, str(note), ["a passage of words"])
         if vectors:
             embed_all(library, named)
 
@@ -119,13 +122,13 @@ def test_a_whole_installation_is_well_and_examined_without_a_trace(home: HomePat
     fill_library(home)
     patient = subject(home)
     by_name(run_checks(patient))  # the first time weights are hashed and stamped
-    before = {file: file.stat().st_mtime_ns for file in home.root.rglob("*") if file.suffix not in (".json",)}
+    before = {file: file.stat().st_mtime_ns for file in home.root.rglob("*") if file.suffix not in (".json", ".lock")}
 
     found = report(patient, run_checks(patient))
 
     assert found.worst in ("ok", "warn")
     assert {check.name for check in found.checks if check.status != "ok"} <= {"vectors", "disk space"}
-    after = {file: file.stat().st_mtime_ns for file in home.root.rglob("*") if file.suffix not in (".json",)}
+    after = {file: file.stat().st_mtime_ns for file in home.root.rglob("*") if file.suffix not in (".json", ".lock")}
     kept = {file for file in after if not file.name.endswith(("-wal", "-shm"))}
     assert {file: after[file] for file in kept if file.is_file()} == {
         file: before[file] for file in kept if file.is_file()
@@ -282,13 +285,13 @@ def test_the_guard_must_be_on(home: HomePaths) -> None:
 
 
 def test_an_empty_library_is_well(home: HomePaths) -> None:
-    (check,) = check_library(subject(home))
+    (check,) = doctor_library.checks(subject(home))
     assert (check.name, check.status) == ("library", "ok")
 
 
 def test_a_library_in_step(home: HomePaths) -> None:
     fill_library(home)
-    checks = by_name(check_library(subject(home)))
+    checks = by_name(doctor_library.checks(subject(home)))
     assert {check.status for check in checks.values()} == {"ok"}
     assert "1 passages" in checks["library"].detail
     assert "1 changes to come" in checks["vectors"].detail
@@ -296,7 +299,7 @@ def test_a_library_in_step(home: HomePaths) -> None:
 
 def test_passages_without_vectors_are_told(home: HomePaths) -> None:
     fill_library(home, vectors=False)
-    checks = by_name(check_library(subject(home)))
+    checks = by_name(doctor_library.checks(subject(home)))
     assert checks["vectors"].status == "warn"
     assert "found by words" in checks["vectors"].detail
     assert checks["library embedder"].detail == "no vectors yet"
@@ -305,7 +308,7 @@ def test_passages_without_vectors_are_told(home: HomePaths) -> None:
 @pytest.mark.parametrize(("embedder", "sha256"), [("embedder-b", ""), ("embedder-a", "f" * 64)])
 def test_another_embedder_than_the_library_s(home: HomePaths, embedder: str, sha256: str) -> None:
     fill_library(home, embedder=embedder, sha256=sha256)
-    check = by_name(check_library(subject(home)))["library embedder"]
+    check = by_name(doctor_library.checks(subject(home)))["library embedder"]
     assert check.status == "fail"
     assert "homebody index --reembed" in check.remedy
 
@@ -313,13 +316,13 @@ def test_another_embedder_than_the_library_s(home: HomePaths, embedder: str, sha
 def test_a_library_whose_embedder_is_gone(home: HomePaths) -> None:
     fill_library(home)
     (home.weights_dir / "embedder-a" / "model.onnx").unlink()
-    check = by_name(check_library(subject(home)))["library embedder"]
+    check = by_name(doctor_library.checks(subject(home)))["library embedder"]
     assert (check.status, check.remedy) == ("fail", "homebody models pull embedder-a")
 
 
 def test_a_damaged_library_is_found(home: HomePaths) -> None:
     home.library_file.write_bytes(b"this is no database at all" * 100)
-    (check,) = check_library(subject(home))
+    (check,) = doctor_library.checks(subject(home))
     assert check.status == "fail"
     assert check.remedy
 
@@ -335,7 +338,7 @@ def test_a_library_with_a_broken_page_is_found(home: HomePaths) -> None:
         content[page * page_size : page * page_size + 64] = b"\xff" * 64
     home.library_file.write_bytes(content)
 
-    checks = list(check_library(subject(home)))
+    checks = list(doctor_library.checks(subject(home)))
 
     assert checks[0].status == "fail"
     assert checks[0].remedy
@@ -346,7 +349,7 @@ def test_a_library_of_a_newer_homebody(home: HomePaths) -> None:
     connection = sqlite3.connect(home.library_file)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    (check,) = check_library(subject(home))
+    (check,) = doctor_library.checks(subject(home))
     assert check.status == "fail"
     assert "newer" in check.detail
 

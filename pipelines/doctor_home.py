@@ -1,0 +1,97 @@
+"""The doctor's checks of what homebody keeps: its folder, its settings and its weights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from models.errors import ModelError
+from models.user_files import FileHashes
+from pipelines.checkup import Check, Subject
+from pipelines.embedder_sources import EmbedderSources, embedder_id, is_path
+from pipelines.models_listing import installed_default
+
+LEAST_FREE_BYTES = 100 * 2**20
+COMFORTABLE_FREE_BYTES = 2 * 2**30
+
+
+def checks(subject: Subject) -> Iterator[Check]:
+    yield check_folder(subject)
+    yield check_space(subject)
+    yield check_settings(subject)
+    yield check_weights(subject, "chat")
+    yield check_weights(subject, "embed")
+    yield check_weights(subject, "rerank")
+
+
+def check_folder(subject: Subject) -> Check:
+    """There, ours alone, and writable. Writes nothing to find out."""
+    root = subject.paths.root
+    try:
+        state = root.stat()
+    except FileNotFoundError:
+        return Check("data folder", "ok", f"{root} does not exist yet; it is made when something is kept")
+    except OSError as error:
+        remedy = "set HOMEBODY_HOME to a folder that you may use"
+        return Check("data folder", "fail", f"{root} cannot be looked at ({error.strerror})", remedy)
+    if not stat.S_ISDIR(state.st_mode):
+        return Check("data folder", "fail", f"{root} is not a folder", "set HOMEBODY_HOME to a folder")
+    if not os.access(root, os.W_OK | os.X_OK):
+        remedy = "make it yours, or set HOMEBODY_HOME elsewhere"
+        return Check("data folder", "fail", f"{root} cannot be written to", remedy)
+    if os.name == "posix" and state.st_mode & 0o077:
+        mode = f"{stat.S_IMODE(state.st_mode):o}"
+        detail = f"{root} can be seen by others (mode {mode})"
+        return Check("data folder", "warn", detail, f"chmod 700 '{root}'", "permissions")
+    return Check("data folder", "ok", f"{root}, yours alone")
+
+
+def check_space(subject: Subject) -> Check:
+    folder = next(each for each in (subject.paths.root, *subject.paths.root.parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1e9:.1f} GB free at {folder}"
+    if free < LEAST_FREE_BYTES:
+        return Check("disk space", "fail", detail, "free some space: indexing and conversations need it")
+    if free < COMFORTABLE_FREE_BYTES:
+        return Check("disk space", "warn", detail, "free some space before pulling a model")
+    return Check("disk space", "ok", detail)
+
+
+def check_settings(subject: Subject) -> Check:
+    file = subject.paths.settings_file
+    if subject.settings_error is not None:
+        message, hint = subject.settings_error
+        return Check("settings", "fail", message, hint)
+    return Check("settings", "ok", f"{file} is valid" if file.exists() else f"all defaults: there is no {file}")
+
+
+def check_weights(subject: Subject, task: Literal["chat", "embed", "rerank"]) -> Check:
+    """The model that the task would use: installed, and its bytes those of the catalogue."""
+    name = f"{task} weights"
+    named = {"chat": subject.settings.chat.model, "embed": subject.settings.embed.model, "rerank": ""}[task]
+    try:
+        if task == "embed" and named and is_path(named):
+            hashes = FileHashes(subject.paths.cache_dir / "hashes.json")
+            source = EmbedderSources(subject.weights, hashes).open(embedder_id(named))
+            return Check(name, "ok", f"{source.model_id}, your own files")
+        if task == "chat" and named and named not in subject.weights.catalog.ids:
+            file = subject.weights.open_user_gguf(Path(named).expanduser())
+            return Check(name, "ok", f"{file.path}, your own file")
+        if named:
+            model = subject.weights.require(named)
+        else:
+            entry = installed_default(subject.weights, subject.machine, task)
+            if entry is None and task == "rerank":
+                return Check(
+                    name, "ok", "none: the best hits are not read once more (homebody models pull --for rerank)"
+                )
+            if entry is None:
+                return Check(name, "fail", f"no model for {task} is installed", f"homebody models pull --for {task}")
+            model = subject.weights.require(entry.id)
+    except ModelError as error:
+        return Check(name, "fail", str(error), error.hint)
+    return Check(name, "ok", f"{model.id}, {model.bytes_on_disk / 1e6:,.0f} MB, verified")
