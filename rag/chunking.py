@@ -82,7 +82,7 @@ class Chunker:
                     ordinal=next(ordinals),
                     text=passage.text,
                     heading_path=section.blocks[0].heading_path,
-                    locator=_locator_at(section, start),
+                    locator=_locator_of(section, start, start + len(passage.text)),
                     start_char=start,
                     end_char=start + len(passage.text),
                     token_count=passage.token_count,
@@ -186,14 +186,24 @@ def _split(text: str, syntax: str, aim_chars: int) -> Iterator[tuple[int, str]]:
         start += len(stretch)
 
 
-def _locator_at(section: _Section, position: int) -> Locator:
-    """Where `position` (in the document's text) is: its block's locator, with the line or the row counted on."""
-    index = bisect.bisect_right(section.starts, position) - 1
-    block = section.blocks[index]
+def _locator_of(section: _Section, start: int, end: int) -> Locator:
+    """Where the passage from `start` to `end` (in the document's text) is: the locator of the block it begins in,
+    with the line or the row counted on; of a recording up to the second at which its last block ends.
+    """
+    block, block_start = _block_at(section, start)
     place = block.locator
+    if place.end_s is not None:
+        last, _ = _block_at(section, end - 1)
+        return replace(place, end_s=last.locator.end_s)
     if place.line is None and place.row is None:
         return place
-    lines = block.text.count("\n", 0, position - section.starts[index])
+    lines = block.text.count("\n", 0, start - block_start)
     if place.row is not None:
         return replace(place, row=place.row + lines)
     return replace(place, line=(place.line or 1) + lines)
+
+
+def _block_at(section: _Section, position: int) -> tuple[Block, int]:
+    """The block there, or before the blank line there, and where it begins in the document's text."""
+    index = bisect.bisect_right(section.starts, position) - 1
+    return section.blocks[index], section.starts[index]

@@ -89,6 +89,15 @@ def test_a_passage_of_a_table_knows_the_row_that_it_begins_with() -> None:
         assert chunk.locator.sheet == "Q3"
 
 
+def test_a_passage_of_a_recording_ends_with_the_last_of_its_words() -> None:
+    blocks = [Block(f"Words number {n} are said.", Locator(start_s=n, end_s=n + 0.5)) for n in range(30)]
+    chunks = split(*blocks)
+    assert len(chunks) > 1
+    for chunk in chunks:
+        said = [int(word) for word in chunk.text.split() if word.isdigit()]
+        assert (chunk.locator.start_s, chunk.locator.end_s) == (said[0], said[-1] + 0.5)
+
+
 def test_a_passage_never_spans_two_headings_and_keeps_its_own() -> None:
     chunks = split(Block("One.", heading_path=("A",)), Block("Two.", heading_path=("A", "B")))
     assert [chunk.heading_path for chunk in chunks] == [("A",), ("A", "B")]
