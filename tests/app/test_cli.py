@@ -292,9 +292,17 @@ def test_index_json_is_the_report(shell: Shell, tmp_path: Path) -> None:
         "unchanged": 0,
         "removed": 0,
         "failed": [{"path": "/x", "reason": "empty"}],
+        "unsupported": 0,
         "chunks": 3,
         "seconds": 0.5,
     }
+
+
+def test_what_no_reader_takes_is_one_line_and_no_failure(shell: Shell, tmp_path: Path) -> None:
+    kinds = {".jpg": 1200, ".iso": 2}
+    shell.home.enqueue_index(IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, unsupported=kinds)))
+    assert shell("index", str(tmp_path)) == 0
+    assert "not read: 1,200 .jpg, 2 .iso" in " ".join(shell.out.split())
 
 
 def test_index_fails_when_what_was_named_cannot_be_read(shell: Shell, tmp_path: Path) -> None:
