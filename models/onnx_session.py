@@ -73,6 +73,11 @@ class OnnxSession:
         self._errors = native_errors()
         self.input_names = tuple(each.name for each in session.get_inputs())
 
+    @property
+    def native(self) -> InferenceSession:
+        """ONNX Runtime's own, for a library that reads a graph's facts from it."""
+        return self._session
+
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """All outputs, in the graph's order. Raises EngineFailed."""
         try:
@@ -92,12 +97,14 @@ def open_session(
     threads: int = 1,
     spinning: bool = False,
     optimised: bool = False,
+    arena: bool = True,
     compiled_dir: Path | None = None,
 ) -> OnnxSession:
     """A session over a graph that was checked, on the device asked for or else on the CPU with the reason.
 
     `threads` work on one run together; `spinning` lets idle ones burn their core for a little less latency, which
     costs another engine on the same cores up to 70 % of its speed. `optimised` graphs are taken as they are.
+    Without `arena` memory is given back after each run: for inputs of ever other sizes, which let an arena grow.
     `compiled_dir` is where a provider that compiles (OpenVINO) may keep its result. Raises WeightsDamaged when
     even the CPU refuses the graph.
     """
@@ -111,6 +118,7 @@ def open_session(
             reason = f"{placement} took no part of {name}"
         LOGGER.warning("%s asked for %s and runs on the CPU: %s", name, placement, reason)
     options = _options(threads, spinning, optimised)
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     try:
         session = onnx_runtime().InferenceSession(graph, options, providers=[CPU_PROVIDER], enable_fallback=0)
     except native_errors() as error:
@@ -127,6 +135,7 @@ def open_model(
     placement: OnnxPlacement = CPU,
     threads: int = 1,
     spinning: bool = False,
+    arena: bool = True,
     cache_dir: Path | None = None,
 ) -> OnnxSession:
     """A session over a model file. On the CPU its optimised graph is kept in `cache_dir` for the next start.
@@ -136,7 +145,7 @@ def open_model(
     if placement.provider == CPU_PROVIDER:
         key = f"optimised exact onnxruntime={onnx_runtime().__version__} provider={CPU_PROVIDER} cpu={cpu_features()}"
         graph = GraphCache(cache_dir).get_or_make(sha256, key, lambda: optimise(read_model(file), file.name))
-        return open_session(graph, name=file.name, threads=threads, spinning=spinning, optimised=True)
+        return open_session(graph, name=file.name, threads=threads, spinning=spinning, optimised=True, arena=arena)
     graph = read_model(file).SerializeToString()
     return open_session(
         graph, name=file.name, placement=placement, threads=threads, spinning=spinning, compiled_dir=cache_dir
