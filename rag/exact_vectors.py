@@ -3,7 +3,8 @@
 Up to CANDIDATES vectors every one is compared as it is stored. Of more, their sign bits are compared first (48 bytes
 for 384 dimensions, after taking off the mean, for the vectors of some models all point to one side), and the
 CANDIDATES nearest of those as they are stored. On 100,000 vectors of real passages with noise that finds 99.9 % of
-the nearest 50 in 3 ms. In memory a vector takes two bytes a dimension for its float16 and a bit for its sign.
+the nearest 50, and all of the nearest 10, in 3 ms. In memory a vector takes two bytes a dimension for its float16 and
+a bit for its sign.
 
 Knows SQLite's table `vectors`; nothing of embedders or of chromadb.
 """
@@ -21,7 +22,7 @@ from rag.library_db import LibraryDb
 from rag.scope import Scope
 
 STORED_TYPE = "<f2"
-CANDIDATES = 3000
+CANDIDATES = 2000
 CANDIDATES_A_HIT = 20
 """Where more than the usual 50 are asked for."""
 MEAN_OF = 4096
@@ -90,7 +91,8 @@ class ExactVectors:
         wanted = max(CANDIDATES, CANDIDATES_A_HIT * limit)
         if len(rows) > wanted:
             rows = _promising(loaded, query, rows, wanted)
-        cosines = as_float32(loaded.matrix[rows]) @ query
+        # Not BLAS: for so few its threads gain nothing, and wait for each other while an indexer has the cores.
+        cosines = np.einsum("ij,j->i", as_float32(loaded.matrix[rows]), query)
         limit = min(limit, len(cosines))
         # All that are as near as the last one taken, so that ties are cut by id and not by chance.
         near = np.flatnonzero(cosines >= np.partition(cosines, -limit)[-limit])

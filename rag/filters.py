@@ -145,13 +145,26 @@ def kinds_named(named: Iterable[str]) -> tuple[frozenset[Kind], frozenset[str]]:
 
 
 def contents_within(db: LibraryDb, filters: Filters) -> list[int]:
-    """The ids of the contents that pass, newest document first."""
+    """The ids of the contents that pass."""
+    where, parameters = document_condition(filters)
+    register_functions(db)
+    of_files = filters.after_s, filters.before_s, filters.folders, filters.path_parts, filters.names
+    if any(each not in (None, ()) for each in of_files):
+        files = "documents JOIN contents USING (content_id)"
+        rows = db.query(f"SELECT DISTINCT content_id FROM {files} WHERE {where}", parameters)
+    else:
+        rows = db.query(f"SELECT content_id FROM contents WHERE {where}", parameters)
+    return [row[0] for row in rows]
+
+
+def newest_contents(db: LibraryDb, filters: Filters, *, limit: int) -> list[int]:
+    """The ids of the contents that pass, the newest document's first."""
     where, parameters = document_condition(filters)
     register_functions(db)
     rows = db.query(
         "SELECT content_id FROM documents JOIN contents USING (content_id)"
-        f" WHERE {where} GROUP BY content_id ORDER BY max({DOCUMENT_DATE_S}) DESC, content_id DESC",
-        parameters,
+        f" WHERE {where} GROUP BY content_id ORDER BY max({DOCUMENT_DATE_S}) DESC, content_id DESC LIMIT ?",
+        (*parameters, limit),
     )
     return [row[0] for row in rows]
 
@@ -224,4 +237,14 @@ def register_functions(db: LibraryDb) -> None:
     connection.create_function("folded_folder", 1, _folder_of, deterministic=True)
 
 
-__all__ = ["FAMILIES", "KIND_NAMES", "NO_FILTERS", "Filters", "UnknownKind", "contents_within", "folded", "kinds_named"]
+__all__ = [
+    "FAMILIES",
+    "KIND_NAMES",
+    "NO_FILTERS",
+    "Filters",
+    "UnknownKind",
+    "contents_within",
+    "folded",
+    "kinds_named",
+    "newest_contents",
+]

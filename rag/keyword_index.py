@@ -7,7 +7,7 @@ few passages have is said apart, so that those can come first. Knows nothing of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -31,6 +31,12 @@ HEADINGS_WEIGHT = 1.0
 SPELLINGS_WEIGHT = 1.0
 _BM25 = f"bm25({TEXT_WEIGHT}, {HEADINGS_WEIGHT}, {SPELLINGS_WEIGHT})"
 
+PASSAGES_VISITED = 2000
+"""A question whose words occur in more passages is answered from those with its rarer words: BM25 costs some
+microseconds for each passage, and the frequent words tell little. On Cranfield nothing is lost by leaving out a
+fifth of all passages this way, and 0.002 of nDCG@10 by leaving out most."""
+LEAST_SHARE = 0.01
+"""Of the library; in a smaller scope all words are looked for everywhere."""
 FEW_PASSAGES = 20
 """A term that more passages have is not rare."""
 FEW_OF_A_SMALL_LIBRARY = 0.05
@@ -71,35 +77,54 @@ class KeywordIndex:
         terms = question_terms(question)
         if not terms:
             return FoundByWords([])
-        terms, misspelt = self._corrected(terms)
-        ranked = self._ranked([term.expression for term in terms], limit, within)
+        counts = self._vocabulary.passages_with(term.word for term in terms if term.word)
+        terms, misspelt = self._corrected(terms, counts)
+        ranked = self._ranked(terms, counts, limit, within)
         decided = self._decided(terms, within)
         return FoundByWords(ranked, decided, misspelt)
 
-    def _ranked(self, expressions: Sequence[str], limit: int, within: Scope | None) -> list[int]:
-        rows = self._db.query(
-            "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ? AND rank MATCH ? ORDER BY rank, rowid LIMIT ?",
-            # A scope is looked at afterwards: that costs less than FTS5's looking every passage up in another table.
-            (any_of(expressions), _BM25, limit if within is None else -1),
-        )
-        ranked = [row[0] for row in rows]
-        return ranked if within is None else within.only(ranked)[:limit]
+    def _ranked(self, terms: Sequence[Term], counts: Mapping[str, int], limit: int, within: Scope | None) -> list[int]:
+        terms = [term for term in terms if term.ranks]
+        share = 1.0 if within is None else within.share
+        rare, frequent = _split_by_frequency(terms, counts, PASSAGES_VISITED / max(share, LEAST_SHARE))
+        if not frequent:
+            return [chunk_id for chunk_id, _ in self._by_bm25(any_of(rare), limit, within)]
+        # Passages with none of the rare words are not visited; the scores of the others are what they would be.
+        best = dict(self._by_bm25(f"({any_of(rare)}) AND ({any_of(frequent)})", limit, within))
+        for chunk_id, rank in self._by_bm25(any_of(rare), limit, within):
+            best[chunk_id] = min(rank, best.get(chunk_id, 0.0))
+        return sorted(best, key=lambda chunk_id: (best[chunk_id], chunk_id))[:limit]
 
-    def _corrected(self, terms: Sequence[Term]) -> tuple[list[Term], tuple[str, ...]]:
+    def _by_bm25(self, expression: str, limit: int, within: Scope | None) -> list[tuple[int, float]]:
+        """Chunk ids with FTS5's rank, which is less for better ones; best first."""
+        only = ""
+        if within is not None:
+            # BM25 is only computed for what passes, and a function costs less than another table.
+            self._db.connection.create_function("in_scope", 1, within.flag)
+            only = " AND in_scope(rowid)"
+        return self._db.query(
+            f"SELECT rowid, rank FROM chunk_words WHERE chunk_words MATCH ? AND rank MATCH ?{only}"
+            " ORDER BY rank, rowid LIMIT ?",
+            (expression, _BM25, limit),
+        )
+
+    def _corrected(self, terms: Sequence[Term], counts: Mapping[str, int]) -> tuple[list[Term], tuple[str, ...]]:
         """With other words for those that no passage has, and which those are."""
         corrected = list(terms)
         misspelt: list[str] = []
         for term in [term for term in terms if term.word][:MAX_TERMS]:
             if len(misspelt) == CORRECTED_WORDS:
                 break
-            if not self._having(term.expression, 1) and (others := self._vocabulary.resembling(term.word)):
+            if counts[term.word] or self._having(term.expression, 1):
+                continue
+            if others := self._vocabulary.resembling(term.word):
                 misspelt.append(term.word)
                 decides = term.decides and len(term.word) >= SURE_OF_LETTERS
                 corrected += [Term(expression, decides) for expression in others]
         return corrected, tuple(misspelt)
 
     def _decided(self, terms: Sequence[Term], within: Scope | None) -> dict[int, float]:
-        """How much the rare terms tell for each chunk that has some: the sum of their rarity."""
+        """How much the rare terms tell for each chunk that has some: their letters, weighed by their rarity."""
         deciding = [term for term in terms if term.decides]
         if not deciding:
             return {}
@@ -110,7 +135,9 @@ class KeywordIndex:
             having = self._having(term.expression, few + 1)
             if len(having) > few:
                 continue
-            telling = math.log((chunks + 1) / (len(having) or 1))
+            # The whole of an account's number tells more than its groups, however rare each is.
+            letters = sum(map(str.isalnum, term.expression.replace(" AND ", "")))
+            telling = letters * math.log((chunks + 1) / (len(having) or 1))
             for chunk_id in having if within is None else within.only(having):
                 decided[chunk_id] = decided.get(chunk_id, 0.0) + telling
         return decided
@@ -151,13 +178,29 @@ class KeywordIndex:
                 for row in self._db.query(
                     "SELECT rowid FROM chunk_words WHERE chunk_words MATCH ?"
                     " AND rowid IN (SELECT chunk_id FROM chunks WHERE content_id = ?) ORDER BY rank, rowid LIMIT ?",
-                    (any_of(term.expression for term in terms), content_id, limit),
+                    (any_of(term.expression for term in terms if term.ranks), content_id, limit),
                 )
             ]
         first = self._db.query(
             "SELECT chunk_id FROM chunks WHERE content_id = ? ORDER BY ordinal LIMIT ?", (content_id, limit)
         )
         return list(dict.fromkeys([*matching, *(row[0] for row in first)]))[:limit]
+
+
+def _split_by_frequency(
+    terms: Sequence[Term], counts: Mapping[str, int], most_passages: float
+) -> tuple[list[str], list[str]]:
+    """Expressions of phrases and of words that few passages have, and of the others; the rarest word is rare."""
+    rare = [term.expression for term in terms if not term.word]
+    frequent = []
+    visited = 0
+    for place, term in enumerate(sorted((term for term in terms if term.word), key=lambda term: counts[term.word])):
+        visited += counts[term.word]
+        if visited <= most_passages or place == 0:
+            rare.append(term.expression)
+        else:
+            frequent.append(term.expression)
+    return rare, frequent
 
 
 def _names(asked: set[str], name_text: str) -> bool:

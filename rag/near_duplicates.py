@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 
-SAME_WORDS = 0.9
-"""Two passages that share this much of their words, and all numbers and names, say the same."""
+SAME_PAIRS = 0.85
+"""Two passages that share this much of their words, each with the next, and all numbers and names, say the same."""
 
 _WORD = re.compile(r"\w+")
+_PERHAPS_PARTICULAR = re.compile(r"\b(?:[^\Wa-z]\w*|[a-z]+[^\Wa-z]\w*)")
+"""All words but those of small letters from a to z: finds the few that matter without a look at each word."""
 _QUOTED_LINE = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 _ATTRIBUTION = re.compile(
     r"^\W*(?:On\b.{4,120}\bwrote|Am\b.{4,120}\bschrieb\b.{0,80}|Le\b.{4,120}\ba écrit|El\b.{4,120}\bescribió)\s*:\s*$"
@@ -22,18 +24,24 @@ _ATTRIBUTION = re.compile(
 class Print:
     """What of a text is compared to see whether it says the same as another."""
 
-    __slots__ = ("particulars", "words")
+    __slots__ = ("pairs", "particulars")
 
     def __init__(self, text: str) -> None:
         if ">" in text or ":\n" in text or "---" in text:
             text = _ATTRIBUTION.sub("", _QUOTED_LINE.sub("", text))
-        words = _WORD.findall(text)
-        self.words = frozenset(word.casefold() for word in words)
+        words = _WORD.findall(text.casefold())
+        # The order counts: "the blue key opens the old door" is not "the old key opens the blue door".
+        self.pairs = frozenset(zip(words, words[1:] or words, strict=False))
         # Bills of two months are nearly the same text: a number or a name tells them apart.
-        self.particulars = frozenset(word for word in words if word[0].isupper() or not word.isalpha())
+        self.particulars = frozenset(
+            word for word in _PERHAPS_PARTICULAR.findall(text) if word[0].isupper() or not word.isalpha()
+        )
 
     def same_as(self, other: Print) -> bool:
         if self.particulars != other.particulars:
             return False
-        shared = len(self.words & other.words)
-        return shared >= SAME_WORDS * len(self.words | other.words)
+        fewer, more = sorted((len(self.pairs), len(other.pairs)))
+        if fewer < SAME_PAIRS * more:
+            return False
+        shared = len(self.pairs & other.pairs)
+        return shared >= SAME_PAIRS * (fewer + more - shared)

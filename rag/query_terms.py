@@ -18,6 +18,8 @@ MAX_TERMS = 48
 """Of a very long question. FTS5 visits every passage that has any of them."""
 SHORT_QUESTION_WORDS = 3
 """In so short a question every word is meant as it stands."""
+TOGETHER_WORDS = 5
+"""Where few passages have all words of a question of so many, those are meant."""
 LONGEST_UNSPACED_NAME = 8
 """Letters of a script without spaces that are looked for as one: more are a sentence."""
 
@@ -35,7 +37,7 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # As FTS5's unicode61 sees text: letters, digits, combining marks and private use; all else separates.
 _TERM = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
-_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_./:@+#,'\u2010\u2011\u2019]+[^\W_]++)+")
+_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_./:@+#'\u2010\u2011\u2019]+[^\W_]++)+")
 _QUOTED = re.compile(r'["“”«»„]([^"“”«»„]{2,200})["“”«»„]')
 _CODE_SIGN = re.compile(r"[_@/:#+]|(?<=\w)\.(?=\w)")
 _SENTENCE_START = re.compile(r"(?:\A|[.!?:]\s+|\n)\W*\Z")
@@ -56,6 +58,8 @@ class Term:
     come first."""
     word: str = ""
     """The word, where it is one: it may be misspelt."""
+    ranks: bool = True
+    """False for what only decides: its words rank by themselves."""
 
 
 def words_of(text: str) -> list[str]:
@@ -64,7 +68,7 @@ def words_of(text: str) -> list[str]:
 
 
 def question_terms(question: str) -> list[Term]:
-    """What the question looks for, each once; none for a question without words. At most MAX_TERMS.
+    """What the question looks for, each once; none for a question without words. Some MAX_TERMS at most.
 
     `INV-2024/17`, `foo_bar` and `"two words"` are looked for as they stand besides their parts, so that the
     passage with all of it in order comes first; and in their other spellings.
@@ -102,6 +106,8 @@ def question_terms(question: str) -> list[Term]:
         for word in telling
         if quoted([word]) not in terms
     ]
+    if 1 < len(telling) <= TOGETHER_WORDS:
+        kept.append(Term(" AND ".join(quoted([word]) for word in telling), decides=True, ranks=False))
     return kept
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,12 @@ from rag.filters import Filters, contents_within
 from rag.library_db import LibraryDb
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scope:
     """The passages that may be found."""
 
     allowed: NDArray[np.bool_]
     """By chunk id; ids behind its end are not allowed."""
-    contents: tuple[int, ...] | None
-    """The contents that pass the filters, the newest document's first; None without filters."""
 
     def holds(self, chunk_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """One flag an id."""
@@ -42,13 +41,26 @@ class Scope:
         kept: list[int] = ids[self.holds(ids)].tolist()
         return kept
 
+    @cached_property
+    def _flags(self) -> bytes:
+        return self.allowed.tobytes()
+
+    def flag(self, chunk_id: int) -> int:
+        """1 for a passage that may be found, else 0: for SQLite, which asks one by one."""
+        return self._flags[chunk_id] if chunk_id < len(self._flags) else 0
+
+    @cached_property
+    def share(self) -> float:
+        """Of all passages: how many may be found."""
+        return float(self.allowed.mean()) if len(self.allowed) else 0.0
+
     def narrowed(self, chunk_ids: Sequence[int], *, to_them: bool) -> Scope:
         """Only these passages besides (`to_them`), or all but these."""
         ids = np.fromiter(chunk_ids, np.int64, len(chunk_ids))
         ids = ids[ids < len(self.allowed)]
         flags = np.zeros(len(self.allowed), np.bool_) if to_them else self.allowed.copy()
         flags[ids] = self.allowed[ids] if to_them else False
-        return Scope(flags, self.contents)
+        return Scope(flags)
 
     def __bool__(self) -> bool:
         return bool(self.allowed.any())
@@ -64,7 +76,7 @@ class Scopes:
         """By chunk id; 0 for an id that was never seen."""
 
     def whole(self) -> Scope:
-        return Scope(np.ones(len(self._refreshed()), np.bool_), None)
+        return Scope(np.ones(len(self._refreshed()), np.bool_))
 
     def within(self, filters: Filters) -> Scope:
         if not filters:
@@ -74,7 +86,7 @@ class Scopes:
         passes = np.zeros(max(int(content_of.max()), max(contents, default=0)) + 1, np.bool_)
         passes[contents] = True
         passes[0] = False
-        return Scope(passes[content_of], tuple(contents))
+        return Scope(passes[content_of])
 
     def _refreshed(self) -> NDArray[np.int32]:
         with self._lock:

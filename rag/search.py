@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rag.exact_vectors import VectorHit
+from rag.filters import newest_contents
 from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
 from rag.keyword_index import FoundByWords, KeywordIndex
@@ -37,6 +38,8 @@ VECTORS_WEIGHT = 1.0
 NAMES_WEIGHT = 1.0
 PASSAGES_A_NAMED_FILE = 3
 
+SPARE = 2
+"""Passages read besides those wanted, for some say the same."""
 QUERY_CHARS = 2000
 """Of a long question the embedder is given its beginning and its end; it reads some 250 tokens."""
 
@@ -119,9 +122,9 @@ class Search:
             notes.append(f"no file has {said}: similar words were looked for")
         near = self._near(parsed.text, limit, scope)
         fused = self._fused(words, near, self._in_named_files(parsed.text, scope))
-        candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=2 * k)
+        candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=k + SPARE)
         if self._wants_reranking(words, near):
-            candidates = self._reranked(parsed, fused, at_once=2 * k)
+            candidates = self._reranked(parsed, fused, at_once=k + SPARE)
         places = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)), join=join)
         return Found(self._hits(places, words, near, join=join), tuple(notes))
 
@@ -152,7 +155,11 @@ class Search:
         if not words.decided:
             return fused
         scores = {**dict.fromkeys(words.decided, 0.0), **dict(fused)}
-        told = ((chunk_id, score + words.decided.get(chunk_id, 0.0)) for chunk_id, score in scores.items())
+        most = max(words.decided.values())
+        told = (
+            (chunk_id, score + (1 + words.decided[chunk_id] / most if chunk_id in words.decided else 0.0))
+            for chunk_id, score in scores.items()
+        )
         return sorted(told, key=lambda item: (-item[1], item[0]))
 
     def _loaded(
@@ -208,7 +215,7 @@ class Search:
 
     def _newest(self, parsed: ParsedQuery, scope: Scope | None, k: int, join: bool) -> list[Hit]:
         """The first passages of the newest documents that pass the filters."""
-        contents = (scope.contents if scope is not None else None) or ()
+        contents = newest_contents(self._db, parsed.filters, limit=k)
         chunk_ids = self._passages.first_of(contents, passages=k)
         if scope is not None:
             chunk_ids = scope.only(chunk_ids)

@@ -148,7 +148,7 @@ def _long_number(written: str) -> Iterator[str]:
     if len(digits) in LONG_NUMBER_DIGITS and digits != written:
         yield digits
     if written[0] in "+(0" and len(digits) in LONG_NUMBER_DIGITS:
-        yield f"tel{digits[-LOCAL_NUMBER_DIGITS:]}"
+        yield digits[-LOCAL_NUMBER_DIGITS:]
 
 
 def _at_seams(word: str) -> Iterator[str]:
@@ -173,8 +173,8 @@ def _letters_of(word: str) -> tuple[str, ...]:
     compatible = unicodedata.normalize("NFKC", word)
     plain = without_marks(compatible).translate(_PLAIN)
     spellings = dict.fromkeys((compatible, compatible.translate(_GERMAN), plain))
-    already = _as_tokenized(word)
-    return tuple(each for each in spellings if _as_tokenized(each) != already)
+    already = tokenized(word)
+    return tuple(each for each in spellings if tokenized(each) != already)
 
 
 def without_marks(text: str) -> str:
@@ -183,7 +183,7 @@ def without_marks(text: str) -> str:
     return unicodedata.normalize("NFC", bare)
 
 
-def _as_tokenized(word: str) -> str:
+def tokenized(word: str) -> str:
     """About as FTS5's unicode61 with `remove_diacritics 2` has it: only Latin letters lose their accents."""
     bare = []
     for letter in unicodedata.normalize("NFC", word):
@@ -198,6 +198,7 @@ __all__ = [
     "other_spellings",
     "pairs",
     "spellings_column",
+    "tokenized",
     "unspaced_runs",
     "without_marks",
 ]

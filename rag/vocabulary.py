@@ -8,12 +8,13 @@ ending. The words are stems, as the index has them.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rag.library_db import LibraryDb
 from rag.query_terms import quoted
-from rag.spellings import without_marks
+from rag.spellings import tokenized, without_marks
 
 if TYPE_CHECKING:
     from Stemmer import Stemmer
@@ -44,6 +45,17 @@ class Vocabulary:
 
         return Stemmer("porter")
 
+    def passages_with(self, words: Iterable[str]) -> dict[str, int]:
+        """How many passages have each of the words; 0 also for one that SQLite's stemmer sees otherwise than ours."""
+        stems = {word: self._stemmer.stemWord(tokenized(word)) for word in words}
+        asked = list(dict.fromkeys(stems.values()))
+        self._open()
+        rows = self._db.query(
+            f"SELECT term, doc FROM temp.chunk_vocabulary WHERE term IN ({','.join('?' * len(asked))})", asked
+        )
+        counts = dict(rows)
+        return {word: counts.get(stem, 0) for word, stem in stems.items()}
+
     def resembling(self, word: str) -> list[str]:
         """FTS5 expressions for what a word may stand for that no passage has; the likeliest first.
 
@@ -55,6 +67,10 @@ class Vocabulary:
         words = self._refreshed()
         stem = self._stemmer.stemWord(plain)
         found = [*self._similar(stem, words), *self._longer(stem, words), *self._parts(plain, words)]
+        # A slip in the ending hides the stem: "accommodaiton" begins with "accommod".
+        found += sorted(
+            (each for each in words if len(each) >= LEAST_PART_LETTERS and plain.startswith(each)), key=len
+        )[-1:]
         return list(dict.fromkeys(map(self._expression, found)))
 
     def _similar(self, stem: str, words: list[str]) -> list[str]:
@@ -103,16 +119,18 @@ class Vocabulary:
         again = self._stemmer.stemWord(stem)
         return quoted([stem]) if again == stem else f"{quoted([stem])} *"
 
+    def _open(self) -> None:
+        """Of this thread's connection only, and kept nowhere."""
+        self._db.connection.execute(
+            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.chunk_vocabulary USING fts5vocab ('main', 'chunk_words', 'row')"
+        )
+
     def _refreshed(self) -> list[str]:
         with self._lock:
             rows = self._db.query("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
             last_chunk = int(rows[0][0]) if rows else 0
             if last_chunk != self._read_at_chunk:
-                connection = self._db.connection
-                connection.execute(
-                    "CREATE VIRTUAL TABLE IF NOT EXISTS temp.chunk_vocabulary"
-                    " USING fts5vocab ('main', 'chunk_words', 'row')"
-                )
+                self._open()
                 rows = self._db.query("SELECT term FROM temp.chunk_vocabulary")
                 self._words = [row[0] for row in rows if len(row[0]) >= LEAST_LETTERS and row[0].isalpha()]
                 self._read_at_chunk = last_chunk

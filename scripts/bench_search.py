@@ -1,11 +1,15 @@
 """How long a search takes in a running homebody, and what a passage costs in memory and on disk.
 
-    python scripts/bench_search.py [--sizes 2000,20000] [--chroma] [--weights FOLDER]
+    python scripts/bench_search.py [--sizes 10000,20000,100000] [--chroma] [--filters] [--weights FOLDER]
+                                   [--keep FOLDER]
 
 Libraries of synthetic passages (words as frequent as in real text, random unit vectors of 384 dimensions) are
 searched with questions of 3 to 8 words after a warm-up. The question's embedding is not in the figures; with
 `--weights` it is measured beside them with the real embedder. The anchor is one product of the matrix with a
-vector, which no exact search can go below. `--chroma` measures chromadb beside it. The last line is JSON.
+vector, which no search that reads every vector as float32 can go below. `--chroma` measures chromadb beside it;
+`--filters` compares a whole filtered search, words and vectors, with a chromadb query that has the same `where`
+(goal: 0.3 of its p50 at 20,000), in the same run, turn and turn about. With 10,000 and 100,000 among the sizes the
+ratio of their p50 is said (goal: 2). `--keep` keeps the libraries for the next time. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import statistics
 import sys
@@ -20,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +43,7 @@ from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
 from rag.search import Search
-from rag.vectors import ExactVectors, Vectors
+from rag.vectors import ExactVectors, Vectors, count_vectors, unpacked
 from rag.walk import FoundFile
 
 DIMENSION = 384
@@ -45,8 +51,15 @@ VOCABULARY = 30_000
 PASSAGE_WORDS = 120
 STOP_RANKS = 150
 PASSAGES_A_FILE = 20
+FILES_A_FOLDER = 25
+SUFFIXES = (".txt", ".md", ".pdf", ".eml")
+FIRST_DAY_S, DAYS = 1_704_067_200, 600
+DAY_S = 86_400
 QUESTIONS = 200
 WARM_UP = 20
+ANCHOR_ROWS = 100_000
+ADDED_AT_ONCE = 5_000
+FILTER_GOAL, GROWTH_GOAL = 0.3, 2.0
 
 
 class RandomVectors:
@@ -100,18 +113,28 @@ class SyntheticText:
         return " ".join(self._random.choices(telling[0], cum_weights=telling[1], k=count))
 
 
+def path_of(file: int) -> str:
+    return f"/synthetic/{file // FILES_A_FOLDER}/{file}{SUFFIXES[file % len(SUFFIXES)]}"
+
+
+def date_of(file: int) -> float:
+    return FIRST_DAY_S + DAY_S * (file * 7919 % DAYS) + 3600
+
+
 def fill(db: LibraryDb, passages: int, texts: SyntheticText, embedder: RandomVectors) -> None:
     documents, queue = Documents(db), EmbeddingQueue(db)
     claim_identity(db, embedder)
     with db.transaction():
         for first in range(0, passages, PASSAGES_A_FILE):
-            path = f"/synthetic/{first // 500}/{first}.txt"
+            path = path_of(first // PASSAGES_A_FILE)
             parts = [texts.text(PASSAGE_WORDS) for _ in range(min(PASSAGES_A_FILE, passages - first))]
             drafts = [
                 ChunkDraft(ordinal, part, (), Locator(line=ordinal + 1), 0, len(part), PASSAGE_WORDS)
                 for ordinal, part in enumerate(parts)
             ]
-            document = ReadDocument("", "text", (Block("\n".join(parts)),), "bench")
+            document = ReadDocument(
+                "", "text", (Block("\n".join(parts)),), "bench", written_at_s=date_of(first // PASSAGES_A_FILE)
+            )
             documents.record(FoundFile(path, first, 1), hashlib.sha256(path.encode()).digest(), document, drafts)
         for batch in queue.batches(reading_goes_on=False, stop=threading.Event()):
             queue.store(batch.chunk_ids, embedder.embed_passages(batch.texts))
@@ -140,11 +163,12 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool) -> dict[str, Any]:
+def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool, filters: bool) -> dict[str, Any]:
     embedder = RandomVectors()
     questions = [texts.question() for _ in range(QUESTIONS)]
     with LibraryDb(folder / "library.sqlite") as db:
-        fill(db, passages, texts, embedder)
+        if not count_vectors(db):
+            fill(db, passages, texts, embedder)
         disk = (folder / "library.sqlite").stat().st_size
         before = resident_bytes()
         exact = ExactVectors(db)
@@ -156,12 +180,12 @@ def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool) 
             "memory_bytes_a_passage": (resident_bytes() - before) / passages,
             "disk_bytes_a_passage": disk / passages,
         }
-        matrix = np.stack([embedder.embed_query("") for _ in range(passages)])
+        matrix = np.stack([embedder.embed_query("") for _ in range(min(passages, ANCHOR_ROWS))])
         keyword_index = KeywordIndex(db)
         search = Search(db, Vectors(db, None, exact_up_to=10**9), keyword_index, embedder)
         timed: dict[str, Callable[[str], object]] = {
             "search": search.search,
-            "words": lambda question: keyword_index.search(question, limit=50),
+            "words": lambda question: keyword_index.find(question, limit=50),
             "names": keyword_index.named_contents,
             "exact": lambda question: exact.search(embedder.embed_query(question), limit=50),
             "anchor": lambda question: matrix @ embedder.embed_query(question),
@@ -180,30 +204,126 @@ def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool) 
             timed["chroma"] = lambda question: store.query(embedder.embed_query(question), 50)
         for name, run in timed.items():
             figures[f"{name}_p50_ms"], figures[f"{name}_p95_ms"] = milliseconds(run, questions)
+        if filters:
+            figures["filters"] = compare_filters(db, search, embedder, questions, folder / "where")
         store.close()
     return figures
 
 
+class ChromaWhere:
+    """chromadb with the same vectors, and folder, kind and day as metadata: what a `where` of its own costs."""
+
+    def __init__(self, db: LibraryDb, folder: Path) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        self._client = chromadb.PersistentClient(os.fspath(folder), settings=Settings(anonymized_telemetry=False))
+        self._collection = self._client.get_or_create_collection(
+            "passages", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
+        if self._collection.count() == 0:
+            rows = db.query(
+                "SELECT chunk_id, vector, path_text, written_at_s FROM vectors JOIN chunks USING (chunk_id)"
+                " JOIN contents USING (content_id) JOIN documents USING (content_id) ORDER BY chunk_id"
+            )
+            for start in range(0, len(rows), ADDED_AT_ONCE):
+                some = rows[start : start + ADDED_AT_ONCE]
+                self._collection.add(
+                    ids=[str(row[0]) for row in some],
+                    embeddings=unpacked([row[1] for row in some]),
+                    metadatas=[
+                        {
+                            "folder": row[2].split("/")[2],
+                            "kind": Path(row[2]).suffix,
+                            "day": int((row[3] - FIRST_DAY_S) // DAY_S),
+                        }
+                        for row in some
+                    ],
+                )
+
+    def query(self, vector: NDArray[np.float32], where: dict[str, Any]) -> int:
+        found = self._collection.query(
+            query_embeddings=vector[np.newaxis, :], n_results=50, where=where, include=["distances"]
+        )
+        return len(found["ids"][0])
+
+
+def compare_filters(
+    db: LibraryDb, search: Search, embedder: RandomVectors, questions: Sequence[str], folder: Path
+) -> dict[str, Any]:
+    """A whole search with a filter, and chromadb's query with the same one: p50 in ms, turn and turn about."""
+    theirs = ChromaWhere(db, folder)
+    (files,) = db.query("SELECT count(*) FROM documents")[0]
+    folders = files // FILES_A_FOLDER
+    cases: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
+        "folder": lambda n: (f"in:/synthetic/{n % folders}", {"folder": str(n % folders)}),
+        "kind": lambda n: (
+            f"kind:{SUFFIXES[n % len(SUFFIXES)]}",
+            {"kind": SUFFIXES[n % len(SUFFIXES)]},
+        ),
+        "date": lambda n: (f"after:{day(n % 400)} before:{day(n % 400 + 60)}", days(n % 400, n % 400 + 60)),
+    }
+    figures: dict[str, Any] = {}
+    for name, case in cases.items():
+        ours_ms, theirs_ms = [], []
+        for n, question in enumerate(questions):
+            typed, where = case(n)
+            vector = embedder.embed_query(question)
+            began = time.perf_counter()
+            hits = search.search(f"{question} {typed}")
+            between = time.perf_counter()
+            theirs.query(vector, where)
+            ended = time.perf_counter()
+            assert hits, typed
+            if n >= WARM_UP:
+                ours_ms.append(1000 * (between - began))
+                theirs_ms.append(1000 * (ended - between))
+        ours, chroma = statistics.median(ours_ms), statistics.median(theirs_ms)
+        figures[name] = {"search_p50_ms": ours, "chroma_where_p50_ms": chroma, "ratio": ours / chroma}
+    return figures
+
+
+def day(number: int) -> str:
+    return datetime.fromtimestamp(FIRST_DAY_S + DAY_S * number).strftime("%Y-%m-%d")
+
+
+def days(first: int, past: int) -> dict[str, Any]:
+    return {"$and": [{"day": {"$gte": first}}, {"day": {"$lt": past}}]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="2000,20000", help="numbers of passages, with commas")
+    parser.add_argument("--sizes", default="10000,20000", help="numbers of passages, with commas")
     parser.add_argument("--chroma", action="store_true", help="measure chromadb too: building it takes a while")
+    parser.add_argument("--filters", action="store_true", help="compare filtered searches with chromadb's `where`")
+    parser.add_argument("--keep", type=Path, help="keep the libraries here for the next time")
     parser.add_argument("--weights", type=Path, help="folder of installed weights, to time a question's embedding")
     options = parser.parse_args()
     texts = SyntheticText()
     results = []
     for size in options.sizes.split(","):
-        with tempfile.TemporaryDirectory() as folder:
-            figures = measure(int(size), texts, Path(folder), chroma=options.chroma)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = options.keep / size if options.keep else Path(temporary)
+            folder.mkdir(parents=True, exist_ok=True)
+            figures = measure(int(size), texts, folder, chroma=options.chroma, filters=options.filters)
         results.append(figures)
         print(f"{figures['passages']:,} passages")
         for name in ("search", "words", "names", "exact", "anchor", "chroma"):
             if f"{name}_p50_ms" in figures:
                 print(f"  {name:8} p50 {figures[f'{name}_p50_ms']:8.2f} ms   p95 {figures[f'{name}_p95_ms']:8.2f} ms")
         for name in figures:
-            if "_p" not in name or name.endswith("a_passage"):
+            if ("_p" not in name or name.endswith("a_passage")) and name != "filters":
                 print(f"  {name:28} {figures[name]:,.1f}")
+        for name, compared in figures.get("filters", {}).items():
+            print(
+                f"  filter by {name:7} p50 {compared['search_p50_ms']:6.2f} ms, chromadb's where"
+                f" {compared['chroma_where_p50_ms']:6.2f} ms: {compared['ratio']:.2f} (goal {FILTER_GOAL})"
+            )
     summary: dict[str, Any] = {"bench": "search", "results": results}
+    by_size = {figures["passages"]: figures["search_p50_ms"] for figures in results}
+    if 10_000 in by_size and 100_000 in by_size:
+        summary["growth"] = by_size[100_000] / by_size[10_000]
+        print(f"100,000 passages take {summary['growth']:.2f} times what 10,000 do (goal {GROWTH_GOAL})")
     if options.weights:
         from scripts.bench_retrieval import load_embedder
 
