@@ -65,7 +65,7 @@ from rag.vectors import Vectors
 from rag.walk import FoundFile, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
 
-CLOSE_WAIT_S = 10.0
+CLOSE_WAIT_S = 5.0
 """For indexing to come to a safe point when homebody is left."""
 
 

@@ -24,9 +24,7 @@ from rag.walk import View, walk
 log = logging.getLogger(__name__)
 
 LOOK_S = 3.0
-"""Between looks whether roots went or came back."""
-WATCH_AGAIN_S = 2.0
-"""After a watch broke off, before the next one is made."""
+"""Between looks whether roots went or came back, and before a watch that broke off is made anew."""
 MOST_BREAKS = 5
 """Within BREAKS_COUNT_S; after that the folders are only looked through from time to time."""
 BREAKS_COUNT_S = 600.0
@@ -43,8 +41,10 @@ class FollowedRoots:
         poll_s: float,
         open_watch: Callable[[], FolderWatch] = FolderWatch,
         mounted: Callable[[], tuple[Mount, ...]] = mounts,
+        look_s: float = LOOK_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._look_s = look_s
         self._roots = roots
         self._view = view
         self._poll_s = poll_s
@@ -66,7 +66,7 @@ class FollowedRoots:
 
     def follow(self, stop: threading.Event) -> Iterator[IndexEvent]:
         """Decide anew which roots are followed how, and watch their folders. Says what has changed about that."""
-        self._next_look_s = self._clock() + LOOK_S
+        self._next_look_s = self._clock() + self._look_s
         all_roots = self._roots.paths()
         away = [root for root in all_roots if self._roots.why_away(root)]
         here = [root for root in all_roots if root not in away]
@@ -141,7 +141,7 @@ class FollowedRoots:
         now_s = self._clock()
         if now_s < self._next_look_s:
             return
-        self._next_look_s = now_s + LOOK_S
+        self._next_look_s = now_s + self._look_s
         here = tuple(root for root in self._roots.paths() if not self._roots.why_away(root))
         broken = 0.0 < self._watch_again_s <= now_s
         if here == self.connected and not broken:
@@ -179,7 +179,7 @@ class FollowedRoots:
         now_s = self._clock()
         self._broke_off_s = [each for each in self._broke_off_s if now_s - each < BREAKS_COUNT_S] + [now_s]
         self._only_polling = len(self._broke_off_s) > MOST_BREAKS
-        self._watch_again_s = now_s + WATCH_AGAIN_S
+        self._next_look_s = self._watch_again_s = now_s + self._look_s
 
     def _is_noise(self, path: str) -> bool:
         name = PurePath(path).name

@@ -142,9 +142,9 @@ class _Watcher:
         try:
             first = next(self._changes, None)  # the watch is in place when this returns
         except OSError as error:
-            raise _as_watch_failed(error) from error
+            raise as_watch_failed(error) from error
         except RuntimeError as error:  # watchfiles' own, for everything that it does not expect
-            raise _as_watch_failed(error) from error
+            raise as_watch_failed(error) from error
         if first:
             tell(first)
         self._thread = threading.Thread(target=self._listen, name="folder-watch", daemon=True)
@@ -193,7 +193,7 @@ def _can_be_watched(folder: str) -> bool:
     return os.access(folder, os.R_OK)
 
 
-def _as_watch_failed(error: Exception) -> WatchFailed:
+def as_watch_failed(error: Exception) -> WatchFailed:
     said = str(error)  # watchfiles says in words only what it was: its errors have no number
     limit = "MaxFilesWatch" in said or "os error 24" in said or "os error 28" in said
     if limit and sys.platform.startswith("linux"):

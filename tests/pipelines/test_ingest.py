@@ -523,3 +523,54 @@ def test_a_report_says_what_the_command_line_prints(indexer: Indexer, folder: Pa
         "chunks": 3,
         "seconds": 1.235,
     }
+
+
+def test_a_folder_that_was_moved_is_not_even_hashed(indexer: Indexer, folder: Path) -> None:
+    indexer.run(folder)
+    before = dump(indexer.db)["chunks"]
+    (folder / "sub").rename(folder / "moved")
+    indexer.embedder.history.clear()
+    assert counts(indexer.run(folder)) == (1, 2, 0, 0)
+    assert (indexer.reader.history, indexer.embedder.history) == ([], [])
+    assert dump(indexer.db)["chunks"] == before
+
+
+def test_files_with_the_same_name_size_and_time_are_told_apart_by_their_hash(indexer: Indexer, folder: Path) -> None:
+    """Such as an archive gives its files: whole seconds, and here two candidates for one move."""
+    for name, text in (("v1", "version 1.0"), ("v2", "version 1.1")):
+        (folder / name).mkdir()
+        (folder / name / "version.txt").write_text(text)
+        os.utime(folder / name / "version.txt", ns=(0, 1_000_000_000))
+    indexer.run(folder)
+    (folder / "v1" / "version.txt").unlink()
+    (folder / "v2" / "version.txt").rename(folder / "version.txt")
+    indexer.run(folder)
+    assert [row.path for row in list_documents(indexer.db, containing="version")] == [str(folder / "version.txt")]
+    assert "version 1.1" in str(dump(indexer.db)["chunks"])
+    assert "version 1.0" not in str(dump(indexer.db)["chunks"])
+
+
+def test_an_empty_mount_point_is_not_taken_for_an_emptied_folder(indexer: Indexer, folder: Path) -> None:
+    indexer.run(folder)
+    with indexer.db.transaction() as connection:  # as if another file system had been mounted here then
+        connection.execute("UPDATE roots SET device = device + 1")
+    folder.rename(folder.with_name("unplugged"))
+    folder.mkdir()
+    report = indexer.run(folder)
+    assert counts(report) == (0, 0, 0, 1)
+    assert "not connected" in report.failed[0].reason
+    assert len(states(indexer.db)) == 3
+    folder.rmdir()
+    folder.with_name("unplugged").rename(folder)
+    assert counts(indexer.run(folder)) == (0, 3, 0, 0)
+
+
+def test_a_file_that_goes_before_it_is_read_was_never_there(indexer: Indexer, folder: Path) -> None:
+    class Vanishing(CountingReader):
+        def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
+            Path(path).unlink()
+            return super().stream(path, decide, stop)
+
+    indexer.reader = Vanishing(indexer.reader._reader)
+    assert counts(indexer.run(folder / "a.txt")) == (0, 0, 0, 0)
+    assert states(indexer.db) == {}
