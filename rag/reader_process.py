@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 16 * FRAME_CHARS
 WATCH_EVERY_S = 0.1
+START_TIMEOUT_S = 60.0
+"""Starting takes a second on a busy machine; that is no file's fault."""
 QUEUED_FRAMES = 8
 MAX_LOGGED_BYTES = 20_000
 """Of one worker's standard error; a library that complains about every glyph must not fill the log."""
@@ -92,6 +94,7 @@ class ReaderProcess:
         self._limits = limits
         self._peak_bytes = 0
         self._next_watch = 0.0
+        self._is_ready = False
         self.is_lost = False
         packages = str(Path(__file__).resolve().parent.parent)
         # -P keeps the current folder out of the import path: it may be the folder that is being indexed.
@@ -137,6 +140,9 @@ class ReaderProcess:
             raise self.lost("protocol", str(frame))
         patience.waited(time.monotonic() - began_s)
         patience.moved()
+        was_ready, self._is_ready = self._is_ready, True
+        if not was_ready and "ready" in frame:
+            return None
         if time.monotonic() >= self._next_watch:
             self._watch(patience)
         return frame
@@ -152,7 +158,9 @@ class ReaderProcess:
 
     def _watch(self, patience: Patience) -> None:
         self._next_watch = time.monotonic() + WATCH_EVERY_S
-        if patience.idle_s >= self._limits.timeout_s:
+        if patience.idle_s >= (
+            self._limits.timeout_s if self._is_ready else max(START_TIMEOUT_S, self._limits.timeout_s)
+        ):
             raise self.lost("time")
         if patience.total_s >= self._limits.total_timeout_s:
             raise self.lost("total time")

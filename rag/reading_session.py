@@ -72,19 +72,25 @@ class _Budget:
     """What may still come out of the files inside one file."""
 
     name: str
+    bytes_most: int
     bytes_left: int
     members_left: int
 
     @classmethod
     def of(cls, file: OpenedFile, limits: ReadLimits) -> _Budget:
         by_ratio = max(limits.ratio_free_bytes, limits.max_unpacked_ratio * file.size_bytes)
-        return cls(file.name, min(limits.max_unpacked_bytes, by_ratio), limits.max_members)
+        most = min(limits.max_unpacked_bytes, by_ratio)
+        return cls(file.name, most, most, limits.max_members)
 
     def spend_bytes(self, count: int) -> None:
         self.bytes_left -= count
         if self.bytes_left < 0:
             raise _Exhausted(
-                TooLarge(f"more comes out of {self.name} than is taken: the rest of it is not read", hint=_BOMB_HINT)
+                TooLarge(
+                    f"{self.name} unpacks to more than {self.bytes_most / MEGABYTE:,.0f} MB:"
+                    " the rest of it is not read",
+                    hint=_BOMB_HINT,
+                )
             )
 
     def spend_member(self) -> None:
@@ -162,7 +168,7 @@ class ReadingSession:
         self._refuse_name = refuse_name
         self._tell = tell
         self._ask = ask
-        self._budget = _Budget("", 0, 0)
+        self._budget = _Budget("", 0, 0, 0)
 
     def read(self, path: str, *, with_members: bool, resume: Sequence[int] = ()) -> None:
         """Read a file and, `with_members`, the files inside it. Whatever a parser throws ends as a frame.

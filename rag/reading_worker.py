@@ -54,6 +54,7 @@ def main() -> None:
     _leave_with_parent(requests.fileno())
     confine(limits)
     talk = _Talk(requests, answers, limits.timeout_s)
+    write_frame(answers, {"ready": True})
     session = ReadingSession(limits, choose_reader, refuse_name, talk.tell, talk.ask)
     while (request := read_frame(requests)) is not None:
         talk.working()

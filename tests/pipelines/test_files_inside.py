@@ -212,7 +212,7 @@ def test_a_bomb_is_one_line_and_the_next_file_is_read(home: Home, folder: Path) 
     (folder / "b.txt").write_text("Words beside it.")
     report = index(home, folder)
     assert list(failures(report, folder)) == ["a.zip/zeros.txt"]
-    assert "more comes out of a.zip" in report.failed[0].reason
+    assert "a.zip unpacks to more than 256 MB" in report.failed[0].reason
     assert set(found(home, "words")) == {"a.txt", "b.txt"}
 
 
