@@ -14,8 +14,7 @@ goes to the log, the user sees one notice, and the app stays up.
 from __future__ import annotations
 
 from models.errors import DeviceUnavailable, ModelError, NotEnoughMemory, WeightsDamaged, WeightsMissing
-from rag.errors import LibraryError, ReadError
-from rag.query import QueryNotUnderstood
+from rag.errors import LibraryError, QueryNotUnderstood, ReadError
 
 
 class PipelineError(Exception):

@@ -169,6 +169,8 @@ class SearchResult:
                     "kind": hit.kind,
                     "locator": hit.chunk.locator.to_json(),
                     "text": hit.chunk.text,
+                    **({"passage": hit.readable_text} if len(hit.joined) > 1 else {}),
+                    **({"others": hit.others} if hit.others else {}),
                 }
                 for hit in self.hits
             ],

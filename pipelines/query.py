@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rag.errors import QueryNotUnderstood
 from rag.filters import FAMILIES, KIND_NAMES, UnknownKind, kinds_named
-from rag.query import FILTER_KEYS, ParsedQuery, QueryNotUnderstood, QueryPart, parse_query
+from rag.query import FILTER_KEYS, ParsedQuery, QueryPart, parse_query
 
 
 def filters_of(typed: str) -> tuple[str, ...]:

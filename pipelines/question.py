@@ -28,7 +28,8 @@ from pipelines.conversations import PastTurn
 from pipelines.names import find_names
 from pipelines.quantities import Quantity, find_quantities
 from pipelines.words import WORD, content_stems, fold, stem, word_set
-from rag.query import ParsedQuery, QueryNotUnderstood, parse_query
+from rag.errors import QueryNotUnderstood
+from rag.query import ParsedQuery, parse_query
 from rag.records import Hit
 
 MIN_COSINE = 0.2

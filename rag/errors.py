@@ -8,6 +8,7 @@
     │   ├── EmptyFile           nothing to read in it
     │   ├── TooLarge            over a limit (bytes, pages, time, memory, output, files inside)
     │   └── FileChanges         it changed while it was read
+    ├── QueryNotUnderstood      a filter of the query has a value that makes no sense
     ├── EmbedderMismatch        the index was built with another embedder
     ├── LibraryLocked           another homebody writes to this library
     ├── LibraryTooNew           written by a newer homebody; opening it would be a guess
@@ -56,6 +57,10 @@ class TooLarge(ReadError):
 
 class FileChanges(ReadError):
     """The file changed while it was read: what came of it is of two versions."""
+
+
+class QueryNotUnderstood(LibraryError):
+    """A filter of the query has a value that makes no sense."""
 
 
 class EmbedderMismatch(LibraryError):

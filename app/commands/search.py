@@ -59,6 +59,8 @@ def search(
             run_batch(batch, find, invocation, asked="query")
             return
         result = home.search(query or "", k=k, kinds=kinds)
+        for notice in result.notices:
+            invocation.console.say(notice.text, notice.hint)
         if json:
             placed = replace(result, hits=home.pages.place_hits(result.hits))
             invocation.console.json(placed.to_json())
@@ -80,13 +82,13 @@ def _kinds(named: str) -> frozenset[str] | None:
 def _print_result(result: SearchResult, home: Home, console: Console) -> None:
     from app.wording import counted, duration, place
 
-    for notice in result.notices:
-        console.say(notice.text, notice.hint)
     folder = os.fspath(Path.cwd())
     digits = len(str(len(result.hits)))
     for hit in result.hits:
         console.out.line(dim(f"{hit.rank:>{digits}}  "), bold(place(hit.path, hit.chunk.locator, folder=folder)))
         console.out.paragraph(hit.chunk.text, indent=" " * (digits + 2), max_lines=LINES_A_HIT)
+        if hit.others:
+            console.out.line(dim(f"{' ' * (digits + 2)}{counted(hit.others, 'other file')} the same"))
     if result.hits:
         console.err.line(dim(f"{counted(len(result.hits), 'passage')} in {duration(result.seconds)}"))
     elif home.library().documents:

@@ -20,6 +20,7 @@ from app.terminal_text import is_forbidden
 from models.errors import EngineFailed, WeightsMissing
 from models.fit import ChatSpeed, Machine
 from models.weights import Weights
+from pipelines.errors import QueryNotUnderstood
 from pipelines.events import (
     EngineLoading,
     FileFailed,
@@ -391,6 +392,21 @@ def test_search_json_is_the_result(shell: Shell) -> None:
         ],
         "seconds": 0.0123,
     }
+
+
+def test_kinds_are_families_too_and_what_is_none_is_said(shell: Shell) -> None:
+    shell.home.results.append(SearchResult((), 0.1))
+    assert shell("search", "--kind", "pdf, image", "x") == 0
+    assert shell.home.searches[-1] == ("x", 10, frozenset({"pdf", "image"}))
+    assert shell("search", "--kind", "pfd", "x") == 2
+    assert "there is no kind pfd" in shell.err
+
+
+def test_a_filter_that_makes_no_sense_is_wrong_usage(shell: Shell) -> None:
+    shell.home.results.append(QueryNotUnderstood("after:soon is no date", hint="write 2025"))
+    assert shell("search", "x after:soon") == 2
+    assert "after:soon is no date" in shell.err
+    assert "write 2025" in shell.err
 
 
 def test_nothing_found_and_nothing_there_are_told_apart(shell: Shell) -> None:

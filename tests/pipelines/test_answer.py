@@ -11,7 +11,7 @@ import pytest
 from models.chat import TextDelta
 from models.errors import EngineFailed
 from pipelines.answer import NOTHING_FOUND
-from pipelines.errors import EmptyQuestion, FileNotUsable, NoSuchConversation
+from pipelines.errors import EmptyQuestion, FileNotUsable, NoSuchConversation, QueryNotUnderstood
 from pipelines.events import AnswerDone, AnswerEvent, EngineLoading, PromptBuilt, Retrieved, TurnStarted
 from pipelines.prompt import INSTRUCTION
 from pipelines.settings import AnswerSettings, ChatSettings, Settings
@@ -318,6 +318,64 @@ def test_the_answer_is_cut_at_the_turns_own_limit(bench: Bench) -> None:
     bench.chat.enqueue("The rent is 940 euros.")
     answer = answer_of(bench.events(Turn("How much is the rent?", max_tokens=3)))
     assert (answer.text, answer.finish) == ("The rent is", "length")
+
+
+# Filters in the question
+
+
+def test_filters_choose_the_files_and_are_not_asked_of_the_model(bench: Bench) -> None:
+    bench.search.hits = [hit(RENT)]
+    bench.chat.enqueue("The rent is 940 euros.")
+    answer = bench.ask("How much is the rent kind:pdf in:/home/me -draft?")
+    assert bench.search.history == ["How much is the rent?"]
+    (place,) = bench.search.places
+    assert place.filters.suffixes == {".pdf"}
+    assert place.filters.folders == ("/home/me",)
+    assert place.without == ("draft",)
+    assert bench.chat.last_prompt.endswith("How much is the rent?")
+    assert "kind:" not in bench.chat.last_prompt
+    assert answer.conversation_id is not None
+    assert bench.conversations.turns(answer.conversation_id)[0].question.endswith("-draft?")
+
+
+def test_a_follow_up_stays_in_the_place_of_its_question(bench: Bench) -> None:
+    bench.search.hits = [hit(RENT)]
+    for said in ("The rent is 940 euros.", "It is due on the third working day.", "No.", "The deposit is two months."):
+        bench.chat.enqueue(said)
+    first = bench.ask('How much is the "monthly rent" kind:pdf?')
+    bench.ask("And when is it due?", first.conversation_id)
+    bench.ask("And is it late?", first.conversation_id)
+    bench.ask("How large is the deposit of the flat in the harbour street?", first.conversation_id)
+    assert [bool(place.filters) for place in bench.search.places] == [True, True, True, False]
+    assert [place.phrases for place in bench.search.places] == [("monthly rent",), (), (), ()]
+
+
+def test_a_question_that_only_names_files_is_about_those(bench: Bench) -> None:
+    bench.search.hits = [hit(RENT, cosine=None)]
+    bench.chat.enqueue("The rent is 940 euros.")
+    bench.ask("Summarise kind:pdf after:2025-01")
+    assert bench.search.history == [""]
+    assert "940 euros" in bench.chat.last_prompt
+
+
+def test_nothing_found_where_the_filters_look_is_said(bench: Bench) -> None:
+    events = bench.events(Turn("How much is the rent kind:pdf?"))
+    assert any("filters" in notice for notice in notices_of(events))
+    assert answer_of(events).found_nothing
+
+
+def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_saved(bench: Bench) -> None:
+    with pytest.raises(QueryNotUnderstood, match="no date"):
+        bench.ask("How much is the rent after:soon?")
+    with pytest.raises(EmptyQuestion, match="filters"):
+        bench.ask("kind:pdf")
+    assert bench.conversations.list() == []
+
+
+def test_without_the_library_nothing_is_a_filter(bench: Bench) -> None:
+    bench.chat.enqueue("Nothing.")
+    bench.events(Turn("What does after:soon mean?", use_library=False))
+    assert bench.chat.last_prompt.endswith("What does after:soon mean?")
 
 
 # Attachments and long questions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from threading import Event
 
@@ -18,7 +18,6 @@ from pipelines.examination import JOB_QUESTION, SocketWatch, check_main_job, sub
 from pipelines.home import EnginesStatus, Home
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
-from rag.records import Kind
 from tests.app.fake_home import FakeHome
 
 TERMINAL = Terminal(interactive=False, encoding="utf-8", columns=80, name="xterm")
@@ -43,7 +42,7 @@ class WatchedHome(FakeHome):
         self.read += [file.read_text() for root in roots for file in root.iterdir()]
         yield IndexDone(IndexReport(1, 0, 0, (), 1, 0.1))
 
-    def search(self, query: str, *, k: int = 10, kinds: frozenset[Kind] | None = None) -> SearchResult:
+    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
         assert k
         assert kinds is None
         self.searched.append(query)

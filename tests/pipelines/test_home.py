@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import EngineFailed, WeightsMissing
+from pipelines.errors import QueryNotUnderstood
 from pipelines.events import AnswerDone, AnswerEvent, FileFailed, IndexDone, IndexReport, Notice, Retrieved, TextDelta
 from pipelines.factory import open_home
 from pipelines.home import Home
@@ -135,6 +136,23 @@ def test_the_library_follows_its_files(home: Home, documents: Path) -> None:
     assert home.forget(documents) == 2
     assert home.search("rent").hits == ()
     assert home.library().chunks == 0
+
+
+def test_a_search_takes_filters_and_kinds(home: Home, documents: Path) -> None:
+    index(home, documents)
+    os.utime(documents / "garden.txt", (1_600_000_000, 1_600_000_000))
+    index(home, documents)
+    assert {hit.path for hit in home.search("rent garlic kind:markdown").hits} == {os.fspath(documents / "lease.md")}
+    assert {hit.path for hit in home.search("rent garlic", kinds=["plain"]).hits} == {
+        os.fspath(documents / "garden.txt")
+    }
+    assert {hit.path for hit in home.search("rent garlic before:2021").hits} == {os.fspath(documents / "garden.txt")}
+    (newest, *_) = home.search(f"in:{documents}").hits
+    assert newest.path == os.fspath(documents / "lease.md")
+    assert newest.chunk in newest.joined
+    assert [notice.text for notice in home.search("rent kind:pdf").notices] == ["no file passes the filters"]
+    with pytest.raises(QueryNotUnderstood):
+        home.search("rent after:soon")
 
 
 def test_one_bad_file_is_named_and_the_rest_goes_on(home: Home, documents: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.errors import QueryNotUnderstood
 from rag.filters import FAMILIES, NO_FILTERS
-from rag.query import FILTER_KEYS, ParsedQuery, QueryNotUnderstood, parse_query
+from rag.query import FILTER_KEYS, ParsedQuery, parse_query
 
 NOW = datetime(2025, 3, 31, 15, 30)
 

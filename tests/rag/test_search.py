@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rag.errors import EmbedderMismatch
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.ports import TextEmbedder
+from rag.records import Hit
+from rag.reranking import Reranking
 from rag.search import Search
 from rag.vectors import Vectors
 from tests.fakes import CountableEmbedder
@@ -116,3 +120,198 @@ def test_a_question_of_any_length_is_answered(db: LibraryDb) -> None:
     embed_all(db, embedder)
     assert search_of(db, embedder).search("ferry " * 100_000)[0].path == "/boats.txt"
     assert len(embedder.history[-1][0]) < 3000
+
+
+# Filters, phrases, excluded words
+
+
+def paths_of(found: list[Hit]) -> list[str]:
+    return [hit.path for hit in found]
+
+
+@pytest.mark.parametrize("embedder", [None, CountableEmbedder()])
+def test_filters_hold_for_words_vectors_and_names_alike(db: LibraryDb, embedder: CountableEmbedder | None) -> None:
+    record(db, "/a/boats.txt", ["a ferry to the island", "boats in the harbour"])
+    record(db, "/b/boats.md", ["the ferry and the island", "more boats"])
+    if embedder is not None:
+        embed_all(db, embedder)
+    search = search_of(db, embedder)
+    assert {*paths_of(search.search("ferry boats in:/b"))} == {"/b/boats.md"}
+    assert {*paths_of(search.search("ferry boats kind:plain"))} == {"/a/boats.txt"}
+    assert search.search("ferry kind:pdf") == []
+    assert search.find("ferry kind:pdf").notes == ("no file passes the filters",)
+    assert embedder is None or "kind" not in embedder.history[-1][0]
+
+
+def test_a_copy_is_shown_under_the_path_that_passes(db: LibraryDb) -> None:
+    for folder in "abc":
+        record(db, f"/{folder}/boats.txt", ["a ferry to the island"])
+    (hit,) = search_of(db, None).search("ferry in:/b")
+    assert hit.path == "/b/boats.txt"
+    (hit,) = search_of(db, None).search("ferry")
+    assert (hit.path, hit.others) == ("/a/boats.txt", 2)
+
+
+def test_a_query_of_filters_alone_lists_the_newest_documents(db: LibraryDb) -> None:
+    for day in range(1, 6):
+        record(db, f"/{day}.txt", [f"first of {day}", f"second of {day}"], mtime_ns=day * 86_400 * 10**9)
+    record(db, "/9.md", ["elsewhere"], mtime_ns=10**18)
+    search = search_of(db, None)
+    assert paths_of(search.search("kind:plain", k=3)) == ["/5.txt", "/4.txt", "/3.txt"]
+    assert [hit.chunk.text for hit in search.search("name:5", k=3)] == ["first of 5", "second of 5"]
+    assert search.search("-second", k=3) == []
+
+
+def test_phrases_must_be_there_if_they_are_anywhere_and_excluded_words_must_not(db: LibraryDb) -> None:
+    embedder = CountableEmbedder()
+    record(db, "/1.txt", ["the ferry leaves at noon"])
+    record(db, "/2.txt", ["at noon the ferry leaves"])
+    record(db, "/3.txt", ["the old ferry leaves"])
+    embed_all(db, embedder)
+    search = search_of(db, embedder)
+    assert paths_of(search.search('ferry "leaves at noon"')) == ["/1.txt"]
+    assert {*paths_of(search.search("ferry -noon"))} == {"/3.txt"}
+    assert {*paths_of(search.search('ferry -"leaves at noon"'))} == {"/2.txt", "/3.txt"}
+    found = search.find('ferry "leaves at midnight"')
+    assert len(found.hits) == 3
+    assert found.notes == ("no passage has “leaves at midnight” word for word",)
+
+
+def test_a_misspelt_word_is_said(db: LibraryDb) -> None:
+    record(db, "/1.txt", ["the accommodation is booked"])
+    found = search_of(db, None).find("accomodation")
+    assert paths_of(found.hits) == ["/1.txt"]
+    assert "accomodation" in found.notes[0]
+
+
+# What decides, what is the same, what stands together
+
+
+def test_a_rare_code_comes_before_whatever_is_near(db: LibraryDb) -> None:
+    embedder = CountableEmbedder(dimension=8)  # so few that most words look alike
+    for n in range(60):
+        record(db, f"/{n}.txt", [f"the pump reports error ERR_FLOW_{4000 + n} again and again in the night"])
+    embed_all(db, embedder)
+    search = search_of(db, embedder)
+    for n in (0, 31, 59):
+        first, *rest = search.search(f"why does the pump report ERR_FLOW_{4000 + n} in the night?", k=5)
+        assert first.path == f"/{n}.txt"
+        assert first.score > 1 > rest[-1].score
+
+
+def test_of_versions_that_say_the_same_the_newest_is_shown(db: LibraryDb) -> None:
+    text = "On Sundays the ferry leaves at noon and comes back in the evening, unless there is a storm from the west."
+    quoted = "\n".join(f"> {line}" for line in (text[:50], text[50:]))
+    record(db, "/old.txt", [text + " "], mtime_ns=10**18)
+    record(db, "/new.txt", [text + "\n"], mtime_ns=2 * 10**18)
+    record(db, "/mail.txt", [f"On Monday Ada Smith wrote:\n{quoted}"], mtime_ns=10**17)
+    record(db, "/other.txt", [text.replace("Sundays", "Mondays")], mtime_ns=10**17)
+    hits = search_of(db, None).search("ferry noon storm")
+    assert {(hit.path, hit.others) for hit in hits} == {("/new.txt", 2), ("/other.txt", 0)}
+
+
+def test_the_order_of_words_tells_passages_apart(db: LibraryDb) -> None:
+    record(db, "/1.txt", ["the blue key opens the old door"])
+    record(db, "/2.txt", ["the old key opens the blue door"])
+    assert len(search_of(db, None).search("key door")) == 2
+
+
+def test_neighbours_that_were_found_take_one_place_and_are_read_together(db: LibraryDb) -> None:
+    texts = ["intro", "the ferry leaves", "the ferry returns", "the end", "far away", "a ferry"]
+    record(db, "/a.txt", texts, headings=("Timetable",))
+    record(db, "/b.txt", ["a ferry elsewhere"])
+    search = search_of(db, None)
+    apart = search.search("ferry", per_document=9)
+    assert len(apart) == 4
+    assert all(hit.joined == () and hit.readable_text == hit.chunk.text for hit in apart)
+    joined = search.search("ferry", per_document=9, join=True)
+    assert len(joined) == 3
+    (both,) = [hit for hit in joined if hit.chunk.ordinal in (1, 2)]
+    assert both.chunk in both.joined
+    assert both.readable_text == "the ferry leaves\n\nthe ferry returns\n\nthe end"
+    (alone,) = [hit for hit in joined if hit.path == "/b.txt"]
+    assert alone.joined == (alone.chunk,)
+
+
+def test_a_joined_passage_keeps_to_its_headings_and_its_length(db: LibraryDb) -> None:
+    record(db, "/a.txt", ["x" * 2300, "the ferry leaves", "y" * 200])
+    (hit,) = search_of(db, None).search("ferry", join=True)
+    assert hit.readable_text == "the ferry leaves\n\n" + "y" * 200
+
+
+# The reranker's voice
+
+
+class ScriptedReranker:
+    """Scores by how often a word occurs; remembers what it was given."""
+
+    model_id = "scripted"
+
+    def __init__(self, word: str, *, clock: list[float] | None = None) -> None:
+        self.word = word
+        self.history: list[list[str]] = []
+        self._clock = clock
+
+    def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        assert query
+        self.history.append(list(passages))
+        if self._clock is not None:
+            self._clock[0] += 1.0
+        return np.array([passage.count(self.word) for passage in passages], np.float32)
+
+
+def reranked(db: LibraryDb, embedder: TextEmbedder | None, reranking: Reranking) -> Search:
+    return Search(db, Vectors(db, None, exact_up_to=1000), KeywordIndex(db), embedder, reranking=reranking)
+
+
+QUESTION = "which of the ferries that go to the island every morning would leave the harbour first?"
+
+
+def fill_with_ferries(db: LibraryDb) -> None:
+    for n in range(30):
+        record(db, f"/{n}.txt", [f"ferry island morning harbour first leave every {'go ' * (n % 3)} number {n}"])
+
+
+def test_a_reranker_has_a_voice_in_the_order_of_the_first(db: LibraryDb) -> None:
+    fill_with_ferries(db)
+    before = search_of(db, None).search(QUESTION, k=10)
+    wanted = before[7]
+    reranker = ScriptedReranker(wanted.chunk.text)
+    after = reranked(db, None, Reranking(reranker, passages=20)).search(QUESTION, k=10)
+    assert paths_of(after).index(wanted.path) < 7
+    assert sum(map(len, reranker.history)) == 20
+    scores = [hit.score for hit in after]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_reranker_stops_when_its_time_is_over(db: LibraryDb) -> None:
+    fill_with_ferries(db)
+    clock = [0.0]
+    reranker = ScriptedReranker("go", clock=clock)
+    reranking = Reranking(reranker, passages=24, within_s=1.5, clock=lambda: clock[0])
+    hits = reranked(db, None, reranking).search(QUESTION, k=10)
+    assert len(reranker.history) == 2
+    assert len(hits) == 10
+
+
+def test_a_reranker_is_not_asked_where_the_search_is_sure(db: LibraryDb) -> None:
+    embedder = CountableEmbedder()
+    record(db, "/1.txt", ["the ferry to the island leaves the harbour early in the morning"])
+    record(db, "/2.txt", ["cars on the road"])
+    record(db, "/3.txt", ["ERR_FLOW_4711 was seen"])
+    embed_all(db, embedder)
+    reranker = ScriptedReranker("cars")
+    search = reranked(db, embedder, Reranking(reranker))
+    sure = search.search("does the ferry to the island leave the harbour early in the morning or on the road?")
+    assert sure[0].path == "/1.txt"
+    assert search.search("what is ERR_FLOW_4711 on the road?")[0].path == "/3.txt"
+    assert reranker.history == []
+
+
+def test_a_bad_reranker_cannot_throw_out_what_words_and_vectors_agree_on() -> None:
+    against = Reranking(ScriptedReranker("bad"), passages=20)
+    texts = ["good"] + ["bad " * n for n in range(1, 20)]
+    votes = against.votes("anything", texts)
+    fused = [2 / (60 + rank) for rank in range(1, 21)]
+    order = sorted(range(20), key=lambda at: -(fused[at] + votes[at]))
+    assert order.index(0) < 20 // 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rag.documents import Documents
-from rag.exact_vectors import ExactVectors
+from rag.exact_vectors import CANDIDATES, ExactVectors, as_float32
 from rag.filters import Filters
 from rag.library_db import LibraryDb
 from rag.scope import Scopes
@@ -110,6 +110,53 @@ def test_kinds_filter(db: LibraryDb) -> None:
     assert [hit.chunk_id for hit in vectors.search(query, limit=5, within=pictures)] == chunk_ids(db, "/cat.jpg")
     recordings = Scopes(db).within(Filters(kinds=frozenset({"audio"})))
     assert vectors.search(query, limit=5, within=recordings) == []
+
+
+def test_all_float16_numbers_become_the_same_float32() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 64)
+    assert np.array_equal(as_float32(finite), finite.astype(np.float32))
+
+
+class GivenVectors(CountableEmbedder):
+    """An embedder whose texts are row numbers of a matrix."""
+
+    def __init__(self, matrix: NDArray[np.float32]) -> None:
+        super().__init__(dimension=matrix.shape[1])
+        self.matrix = matrix
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.matrix[[int(text) for text in texts]]
+
+
+def test_of_very_many_nearly_all_of_the_nearest_are_found(db: LibraryDb) -> None:
+    random = np.random.default_rng(3)
+    topics = random.standard_normal((40, 96), np.float32) + 0.5  # all point to one side, as some models' do
+    matrix = topics[random.integers(0, 40, 3 * CANDIDATES)] + 0.8 * random.standard_normal((3 * CANDIDATES, 96))
+    matrix = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+    embedder = GivenVectors(matrix)
+    record(db, "/a.txt", [str(n) for n in range(len(matrix))])
+    embed_all(db, embedder)
+    vectors = ExactVectors(db)
+    ids = np.array(chunk_ids(db, "/a.txt"))
+    found_of_10 = found_of_50 = 0
+    for row in range(0, len(matrix), 300):
+        hits = vectors.search(matrix[row], limit=50)
+        assert hits[0].chunk_id == ids[row]
+        nearest = ids[np.argsort(-(matrix @ matrix[row]), kind="stable")]
+        found_of_10 += len({hit.chunk_id for hit in hits[:10]} & {*nearest[:10].tolist()})
+        found_of_50 += len({hit.chunk_id for hit in hits} & {*nearest[:50].tolist()})
+    asked = len(range(0, len(matrix), 300))
+    assert found_of_10 >= 0.99 * 10 * asked
+    assert found_of_50 >= 0.97 * 50 * asked
+
+
+def test_vectors_that_are_all_the_same_are_cut_by_id(db: LibraryDb) -> None:
+    embedder = GivenVectors(np.tile(np.eye(1, 64, dtype=np.float32), (5 * CANDIDATES, 1)))
+    record(db, "/a.txt", [str(n) for n in range(5 * CANDIDATES)])
+    embed_all(db, embedder)
+    hits = ExactVectors(db).search(embedder.matrix[0], limit=5)
+    assert [hit.chunk_id for hit in hits] == chunk_ids(db, "/a.txt")[:5]
 
 
 def test_searching_goes_on_while_another_thread_indexes(db: LibraryDb) -> None:
