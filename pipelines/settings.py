@@ -53,8 +53,8 @@ class LibrarySettings(Section):
     """The terminal UI follows the library's folders while it is open."""
     poll_s: float = Field(default=30.0, ge=1.0, le=86_400)
     """Between two looks through folders that the system tells nothing of: network drives, too many folders."""
-    exact_search_up_to_chunks: int = Field(default=20_000, ge=0, le=100_000_000)
-    """Up to this many chunks a query is compared with every vector; beyond, chromadb's HNSW is asked."""
+    exact_search_up_to_chunks: int = Field(default=100_000, ge=0, le=100_000_000)
+    """Up to this many chunks vectors are scanned in memory, which takes 3 ms; beyond, chromadb's HNSW is asked."""
     chroma_url: str = Field(default="", max_length=500, pattern=r"^(https?://[^\s/?#@]+/?)?$")
     """A Chroma server in place of homebody's own folder, `http://host:8000`: the only address that is let through."""
 

@@ -123,20 +123,21 @@ class ExactVectors:
                 vector_ids, chunk_ids = vector_ids[kept], chunk_ids[kept]
                 self._matrix_buffer = matrix = matrix[kept]
                 self._signs_buffer = signs = signs[:, kept]
-            new = self._db.query(
+            mean = loaded.mean
+            # Some at a time: all rows of a large library at once take more memory than its vectors.
+            new = self._db.connection.execute(
                 "SELECT vector_id, chunk_id, vector FROM vectors WHERE vector_id > ? ORDER BY vector_id",
                 (int(vector_ids[-1]) if len(vector_ids) else 0,),
             )
-            mean = loaded.mean
-            if new:
-                rows = _stored([row[2] for row in new])
+            while some := new.fetchmany(ROWS_AT_ONCE):
+                rows = _stored([row[2] for row in some])
                 if not len(vector_ids):
                     # The first ones since it was empty: another embedder's vectors may be of another dimension.
                     mean = as_float32(rows[:: max(1, len(rows) // MEAN_OF)]).mean(axis=0)
-                    self._matrix_buffer = matrix = np.empty((0, rows.shape[1]), np.float16)
-                    self._signs_buffer = signs = np.empty((-(-rows.shape[1] // 64), 0), np.uint64)
-                vector_ids = np.concatenate([vector_ids, np.array([row[0] for row in new], np.int64)])
-                chunk_ids = np.concatenate([chunk_ids, np.array([row[1] for row in new], np.int64)])
+                    self._make_room(added - removed, rows.shape[1])
+                    matrix, signs = self._matrix_buffer[:0], self._signs_buffer[:, :0]
+                vector_ids = np.concatenate([vector_ids, np.array([row[0] for row in some], np.int64)])
+                chunk_ids = np.concatenate([chunk_ids, np.array([row[1] for row in some], np.int64)])
                 matrix, signs = self._appended(matrix, signs, rows, _signs(rows, mean))
             self._loaded = _Loaded(added, removed, vector_ids, chunk_ids, matrix, signs, mean)
             return self._loaded
@@ -151,15 +152,16 @@ class ExactVectors:
         """Both with what is new behind them, in buffers with room to grow: searches go on in the old views."""
         before, after = len(matrix), len(matrix) + len(new_rows)
         if after > len(self._matrix_buffer):
-            # A first load takes what it needs.
-            room = after + after // GROWTH if before else after
-            self._matrix_buffer = np.empty((room, matrix.shape[1]), np.float16)
+            self._make_room(after + after // GROWTH, matrix.shape[1])
             self._matrix_buffer[:before] = matrix
-            self._signs_buffer = np.empty((len(signs), room), np.uint64)
             self._signs_buffer[:, :before] = signs
         self._matrix_buffer[before:after] = new_rows
         self._signs_buffer[:, before:after] = new_signs
         return self._matrix_buffer[:after], self._signs_buffer[:, :after]
+
+    def _make_room(self, vectors: int, dimension: int) -> None:
+        self._matrix_buffer = np.empty((vectors, dimension), np.float16)
+        self._signs_buffer = np.empty((-(-dimension // 64), vectors), np.uint64)
 
 
 def _promising(loaded: _Loaded, query: NDArray[np.float32], rows: NDArray[np.intp], wanted: int) -> NDArray[np.intp]:
