@@ -79,8 +79,8 @@ def read_message(stream: BinaryIO, begin: int, end: int, name: str, limits: Read
         mail.subject,
         mail.sender,
         mail.sent_at.timestamp() if mail.sent_at is not None else None,
-        message.notes,
-        _members(stream, message.attached, limits),
+        notes=message.notes,
+        members=_members(stream, message.attached, limits),
     )
 
 

@@ -77,7 +77,7 @@ def read_html(file: OpenedFile, _limits: ReadLimits) -> Reading:
     facts, blocks = page_sections(source)
     if not blocks:
         raise EmptyFile(f"{file.name} has no words to show", hint="it may be drawn by a script, or hold only pictures")
-    return Reading(iter(blocks), facts.title, facts.author, facts.written_at_s, [note] if note else [])
+    return Reading(iter(blocks), facts.title, facts.author, facts.written_at_s, notes=[note] if note else [])
 
 
 def decoded_page(file: OpenedFile) -> tuple[str, str]:

@@ -68,8 +68,8 @@ def read_msg(file: OpenedFile, limits: ReadLimits) -> Reading:
         mail.subject,
         mail.sender,
         mail.sent_at.timestamp() if mail.sent_at is not None else None,
-        notes,
-        _members(attachments, file.name, limits),
+        notes=notes,
+        members=_members(attachments, file.name, limits),
     )
 
 
