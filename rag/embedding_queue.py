@@ -45,11 +45,17 @@ class PassageBatch:
 
 
 def passage_text(headings: str, text: str) -> str:
-    """What is embedded of a passage: the innermost headings (one a line in `headings`) before its text."""
+    """What is embedded of a passage: the innermost headings (one a line in `headings`) before its text.
+
+    A heading that the text says itself (`def send` above the function's first lines) is left out, those around it
+    are not.
+    """
     context = ""
     for heading in reversed(headings.splitlines()):
         longer = f"{heading} > {context}" if context else heading
-        if len(longer) > CONTEXT_CHARS or heading in text:
+        if heading in text:
+            continue
+        if len(longer) > CONTEXT_CHARS:
             break
         context = longer
     return f"{context}\n\n{text}" if context else text

@@ -176,3 +176,4 @@ def test_a_passage_is_embedded_with_its_innermost_headings() -> None:
     assert passage_text("", "Plug it in.") == "Plug it in."
     assert passage_text("x" * 200 + "\nSetup", "Plug it in.") == "Setup\n\nPlug it in."
     assert passage_text("Setup", "Setup\n\nPlug it in.") == "Setup\n\nPlug it in."
+    assert passage_text("class Chat\ndef send", "def send(self):") == "class Chat\n\ndef send(self):"
