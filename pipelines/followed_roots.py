@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 
 from pipelines.events import Following, IndexEvent, Notice
-from rag.folder_watch import FolderWatch, WatchFailed
+from rag.errors import WatchFailed
+from rag.folder_watch import FolderWatch
 from rag.ignore_rules import IGNORE_FILES
 from rag.mounted import Mount, is_below, is_on_network, mounts
 from rag.path_text import path_text

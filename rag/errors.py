@@ -8,6 +8,7 @@
     │   ├── EmptyFile           nothing to read in it
     │   ├── TooLarge            over a limit (bytes, pages, time, memory, output, files inside)
     │   └── FileChanges         it changed while it was read
+    ├── WatchFailed             the system does not tell of changes; looking again from time to time finds them
     ├── QueryNotUnderstood      a filter of the query has a value that makes no sense
     ├── EmbedderMismatch        the index was built with another embedder
     ├── LibraryLocked           another homebody writes to this library
@@ -89,3 +90,7 @@ class ChromaFailed(LibraryError):
 
 class ChromaUnreachable(ChromaFailed):
     """The Chroma server that the settings name does not answer."""
+
+
+class WatchFailed(LibraryError):
+    """The system does not tell of changes; looking again from time to time still finds them."""

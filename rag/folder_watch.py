@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING
 
-from rag.errors import LibraryError
+from rag.errors import WatchFailed
 from rag.mounted import is_below
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ LATELY_AT_LEAST = 500
 watchfiles cannot add a folder to a watcher."""
 LOST_PATHS = 5000
 """A batch of more paths is no list of changes any more; the system's queue holds 16,384 and drops what is over."""
-
-
-class WatchFailed(LibraryError):
-    """The system does not tell of changes; looking again from time to time still finds them."""
 
 
 class FolderWatch:
