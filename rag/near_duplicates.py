@@ -6,9 +6,13 @@ Numbers and names tell passages apart that are otherwise alike. Pure; knows noth
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 SAME_PAIRS = 0.85
 """Two passages that share this much of their words, each with the next, and all numbers and names, say the same."""
+
+SHARED_AT_A_GLANCE = 0.5
+"""Of what stands between blanks, in the shorter one."""
 
 _WORD = re.compile(r"\w+")
 _PERHAPS_PARTICULAR = re.compile(r"\b(?:[^\Wa-z]\w*|[a-z]+[^\Wa-z]\w*)")
@@ -22,26 +26,39 @@ _ATTRIBUTION = re.compile(
 
 
 class Print:
-    """What of a text is compared to see whether it says the same as another."""
-
-    __slots__ = ("pairs", "particulars")
+    """What of a text is compared to see whether it says the same as another. Most are told apart at a glance."""
 
     def __init__(self, text: str) -> None:
-        if ">" in text or ":\n" in text or "---" in text:
-            text = _ATTRIBUTION.sub("", _QUOTED_LINE.sub("", text))
-        words = _WORD.findall(text.casefold())
-        # The order counts: "the blue key opens the old door" is not "the old key opens the blue door".
-        self.pairs = frozenset(zip(words, words[1:] or words, strict=False))
-        # Bills of two months are nearly the same text: a number or a name tells them apart.
-        self.particulars = frozenset(
-            word for word in _PERHAPS_PARTICULAR.findall(text) if word[0].isupper() or not word.isalpha()
-        )
+        self._text = text
+        self._glance = frozenset(text.split())
 
     def same_as(self, other: Print) -> bool:
-        if self.particulars != other.particulars:
+        fewer = min(len(self._glance), len(other._glance))
+        if len(self._glance & other._glance) < SHARED_AT_A_GLANCE * fewer:
             return False
-        fewer, more = sorted((len(self.pairs), len(other.pairs)))
+        if self._particulars != other._particulars:
+            return False
+        fewer, more = sorted((len(self._pairs), len(other._pairs)))
         if fewer < SAME_PAIRS * more:
             return False
-        shared = len(self.pairs & other.pairs)
+        shared = len(self._pairs & other._pairs)
         return shared >= SAME_PAIRS * (fewer + more - shared)
+
+    @cached_property
+    def _own_text(self) -> str:
+        """Without the marks and the heads of quoted mails."""
+        if ">" in self._text or ":\n" in self._text or "---" in self._text:
+            return _ATTRIBUTION.sub("", _QUOTED_LINE.sub("", self._text))
+        return self._text
+
+    @cached_property
+    def _pairs(self) -> frozenset[tuple[str, str]]:
+        """The order counts: "the blue key opens the old door" is not "the old key opens the blue door"."""
+        words = _WORD.findall(self._own_text.casefold())
+        return frozenset(zip(words, words[1:] or words, strict=False))
+
+    @cached_property
+    def _particulars(self) -> frozenset[str]:
+        """Bills of two months are nearly the same text: a number or a name tells them apart."""
+        words = _PERHAPS_PARTICULAR.findall(self._own_text)
+        return frozenset(word for word in words if word[0].isupper() or not word.isalpha())
