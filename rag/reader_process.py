@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +38,11 @@ MAX_LOGGED_BYTES = 20_000
 NEAR_LIMIT = 0.8
 """A worker that dies with this share of its memory used is taken to have died of that."""
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from rag.reading_worker import main; main()"
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {} import main; main()"
+
+
+ReadFrame = Callable[[IO[bytes], int], dict[str, Any] | None]
+"""The next frame of a stream, of at most so many bytes; None at its end. Raises ValueError."""
 
 
 @dataclass(slots=True)
@@ -90,8 +95,12 @@ class WorkerLost(Exception):
 class ReaderProcess:
     """One worker process and the two threads that listen to it."""
 
-    def __init__(self, limits: ReadLimits, registry: str) -> None:
+    def __init__(
+        self, limits: ReadLimits, registry: str, *, worker: str = "rag.reading_worker", read: ReadFrame = read_frame
+    ) -> None:
+        """`worker` is the module whose `main` the process runs, `read` takes a frame from its answers."""
         self._limits = limits
+        self._read_frame = read
         self._peak_bytes = 0
         self._next_watch = 0.0
         self._is_ready = False
@@ -99,7 +108,7 @@ class ReaderProcess:
         packages = str(Path(__file__).resolve().parent.parent)
         # -P keeps the current folder out of the import path: it may be the folder that is being indexed.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, packages, limits_to_json(limits), registry],
+            [sys.executable, "-P", "-c", _BOOT.format(worker), packages, limits_to_json(limits), registry],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -190,7 +199,7 @@ class ReaderProcess:
             while True:
                 frame: dict[str, Any] | ValueError | None
                 try:
-                    frame = read_frame(answers, MAX_FRAME_BYTES)
+                    frame = self._read_frame(answers, MAX_FRAME_BYTES)
                 except ValueError as error:
                     frame = error
                 while not self._killed.is_set():

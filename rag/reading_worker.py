@@ -51,7 +51,7 @@ def main() -> None:
     registry = importlib.import_module(module_name)
     choose_reader: ChooseReader = getattr(registry, function_name)
     refuse_name: RefuseName = getattr(registry, "refuse_name", lambda _name: None)
-    _leave_with_parent(requests.fileno())
+    leave_with_parent(requests.fileno())
     confine(limits)
     talk = _Talk(requests, answers, limits.timeout_s)
     write_frame(answers, {"ready": True})
@@ -59,7 +59,7 @@ def main() -> None:
     while (request := read_frame(requests)) is not None:
         talk.working()
         session.read(request["path"], with_members=request["members"], resume=request["resume"])
-        _set_alarm(0)
+        set_alarm(0)
 
 
 class _Talk:
@@ -71,15 +71,15 @@ class _Talk:
         self._timeout_s = timeout_s
 
     def working(self) -> None:
-        _set_alarm(self._timeout_s + ALARM_GRACE_S)
+        set_alarm(self._timeout_s + ALARM_GRACE_S)
 
     def tell(self, frame: dict[str, Any]) -> None:
-        _set_alarm(0)  # the parent takes its time: it stores what it was told, or lets an answer go first
+        set_alarm(0)  # the parent takes its time: it stores what it was told, or lets an answer go first
         write_frame(self._answers, frame)
         self.working()
 
     def ask(self, frame: dict[str, Any]) -> Wanted:
-        _set_alarm(0)
+        set_alarm(0)
         write_frame(self._answers, frame)
         answer = read_frame(self._requests)
         self.working()
@@ -122,13 +122,13 @@ def limits_to_json(limits: ReadLimits) -> str:
     return json.dumps(asdict(limits))
 
 
-def _set_alarm(seconds: float) -> None:
+def set_alarm(seconds: float) -> None:
     """SIGALRM's default action ends the process, even while native code holds everything else up."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _leave_with_parent(requests_fd: int) -> None:
+def leave_with_parent(requests_fd: int) -> None:
     """End as soon as the other end of the request pipe is closed, whatever is being parsed."""
     if not hasattr(select, "poll"):
         return
