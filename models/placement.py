@@ -16,7 +16,7 @@ from models.onnx_devices import CPU_PROVIDER, OnnxDevice
 from models.onnx_session import CPU, OnnxPlacement, SessionReport
 from models.profile import DeviceProfile
 
-Task = Literal["chat", "embed", "rerank", "ocr", "labels"]
+Task = Literal["chat", "embed", "rerank", "ocr", "labels", "speech"]
 DeviceWish = Literal["auto", "cpu", "gpu", "npu"]
 ProfileWish = Literal["auto", "quiet", "low-memory"]
 KvType = Literal["f16", "q8_0"]
@@ -47,7 +47,9 @@ class ModelNeeds:
     needed_bytes: int = 0
     """Weights, KV cache and buffers; 0 where unknown, which counts as fitting."""
     engine: Literal["onnx", "llama"] = "onnx"
-    """What runs an embedder; chat always runs on llama.cpp."""
+    """What runs an embedder; chat always runs on llama.cpp, speech on CTranslate2."""
+    cuda_devices: int = 0
+    """Of speech: the GPUs that CTranslate2 lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def place(
     """Decide for one task. `threads` other than 0 is the user's own number and wins."""
     if task == "chat":
         return _place_chat(hardware, profile, model, device, wish, threads)
+    if task == "speech":
+        return _place_speech(hardware, model, device, wish, threads)
     if model.engine == "llama":
         return _place_on_llama(hardware, profile, model, device, wish, threads, task)
     return _place_on_onnx(hardware, profile, model, device, wish, threads, task)
@@ -275,9 +279,7 @@ def _place_on_onnx(
 ) -> TaskPlacement:
     fallback: Fallback | None = None
     # Only the embedder's graph is rewritten for integers; a reranker computes as it was shipped.
-    integer = task == "embed" and (
-        bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
-    )
+    integer = task == "embed" and _computes_integers(hardware)
     count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
     # Threads and arithmetic belong to the CPU; a device's placement has them too, for when it falls back.
     on_cpu = TaskPlacement(
@@ -307,6 +309,46 @@ def _place_on_onnx(
             fallback = Fallback(device, "CPU", why_cpu, remedy)
     how = "; products in 8-bit integers" if integer else ""
     return replace(on_cpu, reason=f"{why_cpu}; {why_threads}{how}", fallback=fallback)
+
+
+def _place_speech(
+    hardware: Hardware, model: ModelNeeds, device: DeviceWish, wish: ProfileWish, threads: int
+) -> TaskPlacement:
+    """CTranslate2 knows the CPU and CUDA, and no NPU."""
+    cores = hardware.cpu.worker_cores
+    count, why_threads = threads, f"{_count(threads)} as set"
+    if not threads:
+        count = max(1, cores // 2) if wish == "quiet" else cores
+        quiet = f"{_count(count)} of {cores} to stay quiet"
+        why_threads = quiet if wish == "quiet" else f"{_count(count)}, one a core"
+    integer = _computes_integers(hardware)
+    on_cpu = TaskPlacement(
+        task="speech",
+        device="CPU",
+        reason="",
+        threads=count,
+        threads_batch=count,
+        arithmetic="int8" if integer else "as shipped",
+    )
+    fallback: Fallback | None = None
+    why_cpu = "CTranslate2 lists no CUDA device"
+    if device == "cpu":
+        why_cpu = "asked for"
+    elif device == "npu":
+        why_cpu = "speech has no NPU path: CTranslate2 runs on CPUs and CUDA"
+        fallback = Fallback("npu", "CPU", why_cpu, "Take --device gpu or cpu for speech")
+    elif model.cuda_devices:
+        names = [each.description for each in hardware.llama_devices if each.backend == "CUDA" and each.description]
+        reason = "asked for" if device == "gpu" else "CTranslate2 lists it"
+        return replace(on_cpu, device=f"{names[0] if names else 'NVIDIA GPU'} (CUDA)", reason=reason)
+    elif device == "gpu":
+        fallback = Fallback("gpu", "CPU", why_cpu, "Speech runs on NVIDIA GPUs with CUDA 12 and cuDNN 9, and on CPUs")
+    how = "; products in 8-bit integers" if integer else ""
+    return replace(on_cpu, reason=f"{why_cpu}; {why_threads}{how}", fallback=fallback)
+
+
+def _computes_integers(hardware: Hardware) -> bool:
+    return bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
 
 
 def _onnx_device(hardware: Hardware, device: DeviceWish) -> OnnxDevice | None:
