@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from app.options import JsonOption, WrongUsage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipelines.export_model import ExportDone
     from pipelines.model_shelf import Task
     from pipelines.models_listing import ModelListing
     from pipelines.pull_events import PullEvent, PullProgress
@@ -177,6 +179,72 @@ def remove(
             invocation.console.complain(f"{model_id} is not installed")
     if missing:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@models.command()
+def export(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Argument(metavar="clip:ARCH/PRETRAINED", help="open_clip's names, a checkpoint, or a folder.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Where to; by default a folder named after it.")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="int8, or int4: smaller, seldom faster.")
+    ] = "int8",
+    least_cosine: Annotated[
+        float,
+        typer.Option("--least-cosine", metavar="N", min=0.0, max=1.0, help="What the quantized model must keep."),
+    ] = 0.99,
+    json: JsonOption = False,
+) -> None:
+    """Make ONNX weights of an open_clip model: export, quantize, compare with the original.
+
+    What keeps less than --least-cosine of the float model on any picture or text is refused. Connects only for a
+    model that is named as on the hub. Needs the extra clip-export: pip install 'homebody[clip-export]'.
+
+    \b
+    Examples:
+      homebody models export clip:ViT-B-32/laion2b_s34b_b79k
+      homebody models export clip:ViT-B-16/my_checkpoint.safetensors --out my-clip
+      homebody models export clip:folder-with-open_clip_config --kind int4 --least-cosine 0.97
+    """
+    from typing import cast, get_args
+
+    from pipelines.export_model import ExportDone, QuantizationKind, export_model
+
+    console = context.obj.console
+    if kind not in get_args(QuantizationKind):
+        raise WrongUsage(f"there is no kind {kind!r}; known: {', '.join(get_args(QuantizationKind))}")
+    for event in export_model(model, out, kind=cast("QuantizationKind", kind), least_cosine=least_cosine):
+        if isinstance(event, ExportDone):
+            if json:
+                console.json(event.to_json())
+            else:
+                _print_export(event, console)
+        else:
+            console.say(event.text)
+
+
+def _print_export(done: ExportDone, console: Console) -> None:
+    from app.wording import size
+
+    made, out = done.quantized, console.out
+    out.line(bold(done.name), f"  {done.kind}, in {done.folder}")
+    out.line(f"size          {size(made.bytes_before)} as floats, {size(made.bytes_after)} {done.kind}")
+    for what, before_s, after_s in (
+        ("a picture", made.picture_s_before, made.picture_s_after),
+        ("a text", made.text_s_before, made.text_s_after),
+    ):
+        faster = f"{before_s / after_s:.1f} times as fast" if after_s else ""
+        out.line(f"{what:<12}  {1000 * before_s:.1f} ms as floats, {1000 * after_s:.1f} ms {done.kind}: {faster}")
+    out.line(f"ONNX against PyTorch, floats: cosine {done.exported.least:.5f} at worst")
+    out.line(f"{done.kind} against floats, cosine:")
+    for name, cosine in zip(done.pictures, made.pictures.cosines, strict=True):
+        out.line(f"  {cosine:.4f}  {name}")
+    out.line(f"  {made.pictures.mean:.4f}  pictures on average, {made.pictures.least:.4f} at worst")
+    out.line(f"  {made.texts.mean:.4f}  texts on average, {made.texts.least:.4f} at worst")
 
 
 def _tasks(named: str) -> tuple[Task, ...]:

@@ -1,0 +1,3 @@
+from typing import Any
+
+def cosine_lr(optimizer: Any, base_lr: float, warmup_length: int, steps: int) -> Any: ...
