@@ -33,8 +33,8 @@ _BM25 = f"bm25({TEXT_WEIGHT}, {HEADINGS_WEIGHT}, {SPELLINGS_WEIGHT})"
 
 PASSAGES_VISITED = 2000
 """A question whose words occur in more passages is answered from those with its rarer words: BM25 costs some
-microseconds for each passage, and the frequent words tell little. On Cranfield nothing is lost by leaving out a
-fifth of all passages this way, and 0.002 of nDCG@10 by leaving out most."""
+microseconds for each passage, and the frequent words tell little. On Cranfield (fused nDCG@10 0.3405) nothing is lost
+when 1,600 are visited, 0.003 when 400 are, 0.017 when 200 are."""
 LEAST_SHARE = 0.01
 """Of the library; in a smaller scope all words are looked for everywhere."""
 FEW_PASSAGES = 20
