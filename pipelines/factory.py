@@ -62,7 +62,7 @@ from rag.roots import Roots
 from rag.scope import Scopes
 from rag.search import Search
 from rag.vectors import Vectors
-from rag.walk import FoundFile, View, WalkProblem, walk
+from rag.walk import FileRow, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
 
 CLOSE_WAIT_S = 5.0
@@ -195,7 +195,7 @@ class HomeOnThisMachine:
             foreground=self._foreground,
         )
 
-    def _walk(self, roots: Sequence[str]) -> Iterator[FoundFile | WalkProblem]:
+    def _walk(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
         return walk(roots, exclude=[self.paths.root], left_out=Roots(self._db).left_out())
 
     def _view(self) -> View:

@@ -16,9 +16,11 @@ from rag.documents import Documents, UnreadFile
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge, UnsupportedFile
 from rag.members import Members, Standing
 from rag.path_text import path_text
-from rag.walk import FoundFile, WalkProblem
+from rag.temporary_names import is_temporary_name
+from rag.walk import FileRow, FoundFile, WalkProblem
 
-Walk = Callable[[Sequence[str]], Iterator[FoundFile | WalkProblem]]
+Walk = Callable[[Sequence[str]], Iterator[list[FileRow] | WalkProblem]]
+"""`rag.walk.walk`: the files below some roots, a list a folder."""
 
 PROGRESS_EVERY = 1000
 """Files; listing them takes some 10 ms."""
@@ -107,36 +109,41 @@ def make_plan(
     changed: set[str] = set()
     incomplete: list[str] = []
     troubled: set[str] = set()
-    for walked, found in enumerate(walk(roots), start=1):
-        if not walked % PROGRESS_EVERY:
-            yield IndexProgress("walking", walked, 0, path_text(found.path))
-        try:
-            # A FoundFile is a tuple: equal to what the library has of a file that was read and has not changed.
-            not_seen.remove(found)  # type: ignore[arg-type]  # a problem is never equal
-            continue
-        except KeyError:
-            pass
-        if found in unsupported and found.path not in named:
-            unsupported.remove(found)
-            continue
-        if isinstance(found, WalkProblem):
-            problem = FileFailed(path_text(found.path), found.reason, found.hint)
+    walked, next_progress = 0, PROGRESS_EVERY
+    for rows in walk(roots):
+        if isinstance(rows, WalkProblem):
+            problem = FileFailed(path_text(rows.path), rows.reason, rows.hint)
             plan.problems.append(problem)
-            troubled.add(found.path)
-            if found.incomplete:
-                incomplete.append(found.path)
+            troubled.add(rows.path)
+            if rows.incomplete:
+                incomplete.append(rows.path)
             yield problem
             continue
-        before = unread.pop(found.path, None)
-        if before is None or _worth_another_try(before, found, standing):
-            refusal = None if found.path in named else _refusal(refuse_name, found)
-            if refusal is None:
-                plan.to_read.append(found)
+        walked += len(rows)
+        if walked >= next_progress:
+            next_progress = walked + PROGRESS_EVERY
+            yield IndexProgress("walking", walked, 0, path_text(rows[-1][0]))
+        # Two steps for a whole folder of files that were read and have not changed.
+        others = [row for row in rows if row not in not_seen]
+        not_seen.difference_update(rows)
+        for row in sorted(others):
+            found = FoundFile(*row)
+            if found.path not in named:
+                if row in unsupported:
+                    unsupported.remove(row)
+                    continue
+                if is_temporary_name(PurePath(found.path).name):
+                    continue
+            before = unread.pop(found.path, None)
+            if before is None or _worth_another_try(before, found, standing):
+                refusal = None if found.path in named else _refusal(refuse_name, found)
+                if refusal is None:
+                    plan.to_read.append(found)
+                else:
+                    plan.unsupported.append((found, refusal))
             else:
-                plan.unsupported.append((found, refusal))
-        else:
-            plan.still_failed.append(FileFailed(path_text(found.path), before.reason, before.hint))
-        changed.add(found.path)
+                plan.still_failed.append(FileFailed(path_text(found.path), before.reason, before.hint))
+            changed.add(found.path)
     plan.unchanged = files_read - len(not_seen)
     if inside:
         _count_members(plan, members, known - not_seen, inside, below)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +29,27 @@ MAX_STARS_IN_A_SEGMENT = 3
 class IgnoreRules:
     """What the ignore files of one folder say, and, through `parent`, those of the folders above it."""
 
-    __slots__ = ("_any", "_parent", "_prefix_length", "_spec")
+    __slots__ = ("_endings", "_names", "_others", "_parent", "_prefix_length", "_spec")
 
-    def __init__(self, spec: GitIgnoreSpec, folder: str, parent: IgnoreRules | None) -> None:
-        self._spec = spec
-        # Most names match nothing, which one expression tells far sooner than the patterns one after the other.
-        self._any = re.compile("|".join(f"(?:{each})" for each in _expressions(spec)))
+    def __init__(self, lines: Sequence[str], folder: str, parent: IgnoreRules | None) -> None:
+        from pathspec import GitIgnoreSpec
+
+        self._spec = GitIgnoreSpec.from_lines(lines, backend="simple")
+        # Most names match nothing. That is told far sooner by looking them up, where patterns are plain names or
+        # endings, and by one expression for all other patterns, than by asking the patterns one after the other.
+        plain = [line for line in lines if _PLAIN_NAME.fullmatch(line)]
+        endings = [line for line in lines if _ENDING.fullmatch(line)]
+        others = [line for line in lines if line not in plain and line not in endings]
+        self._names = frozenset(line.rstrip("/") for line in plain)
+        self._endings = frozenset(line[1:] for line in endings)
+        self._others = _one_expression(GitIgnoreSpec.from_lines(others, backend="simple"))
         self._prefix_length = len(folder.rstrip(os.sep)) + 1
         self._parent = parent
 
     def ignores(self, path: str, *, is_dir: bool) -> bool:
-        """Whether `path` (absolute, below this folder) is left out."""
+        """Whether `path` (absolute, below this folder) is left out; no folder above it is."""
+        name = path[path.rfind(os.sep) + 1 :]
+        ending = name[name.rfind(".") :]
         rules: IgnoreRules | None = self
         while rules is not None:
             relative = path[rules._prefix_length :]
@@ -47,7 +57,11 @@ class IgnoreRules:
                 relative = relative.replace(os.sep, "/")
             if is_dir:
                 relative += "/"
-            if rules._any.match(relative):
+            if (
+                ending in rules._endings
+                or name in rules._names
+                or (rules._others is not None and rules._others.match(relative))
+            ):
                 verdict = rules._spec.check_file(relative).include
                 if verdict is not None:
                     return verdict
@@ -55,11 +69,20 @@ class IgnoreRules:
         return False
 
 
-def _expressions(spec: GitIgnoreSpec) -> Iterator[str]:
-    """The regular expressions of the patterns, their groups without names, so that they can stand side by side."""
-    for pattern in spec.patterns:
-        if pattern.include is not None and pattern.regex is not None:
-            yield re.sub(r"\(\?P<\w+>", "(?:", pattern.regex.pattern)
+_PLAIN_NAME = re.compile(r"[\w.+@-]+/?")
+"""`node_modules/`, `Thumbs.db`: the last part of a path decides, since no folder above it is left out."""
+_ENDING = re.compile(r"\*\.[\w+-]+")
+"""`*.log`."""
+
+
+def _one_expression(spec: GitIgnoreSpec) -> re.Pattern[str] | None:
+    """Matches what one of the patterns matches: their expressions side by side, the groups without their names."""
+    expressions = [
+        re.sub(r"\(\?P<\w+>", "(?:", pattern.regex.pattern)
+        for pattern in spec.patterns
+        if pattern.include is not None and pattern.regex is not None
+    ]
+    return re.compile("|".join(f"(?:{each})" for each in expressions)) if expressions else None
 
 
 def read_ignore_rules(
@@ -94,7 +117,7 @@ def read_ignore_rules(
             accepted.append(line)
     if not accepted:
         return parent, problems
-    return IgnoreRules(GitIgnoreSpec.from_lines(accepted, backend="simple"), folder, parent), problems
+    return IgnoreRules(accepted, folder, parent), problems
 
 
 def _read_lines(file: Path) -> list[str]:

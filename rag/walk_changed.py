@@ -12,11 +12,11 @@ from pathlib import Path, PurePath
 
 from rag.ignore_rules import IGNORE_FILES, IgnoreRules, read_ignore_rules
 from rag.mounted import is_below
-from rag.walk import FoundFile, View, WalkProblem, walk_folder
+from rag.walk import FileRow, View, WalkProblem, walk_folder
 
 
-def walk_changed(roots: Sequence[str], paths: Iterable[str], view: View) -> Iterator[FoundFile | WalkProblem]:
-    """Yield the files at or below the paths (absolute, no links in them), each once.
+def walk_changed(roots: Sequence[str], paths: Iterable[str], view: View) -> Iterator[list[FileRow] | WalkProblem]:
+    """Yield the files at or below the paths (absolute, no links in them), each once, as `walk` does.
 
     A path that is not there, or that a walk of its root would not come by, yields nothing.
     """
@@ -26,14 +26,15 @@ def walk_changed(roots: Sequence[str], paths: Iterable[str], view: View) -> Iter
         for root in roots:
             if is_below(path, root):
                 for found in _at(root, path, view, rules_in):
-                    if found.path not in seen:
-                        seen.add(found.path)
-                        yield found
+                    if isinstance(found, list):
+                        found = [row for row in found if row[0] not in seen]
+                        seen.update(row[0] for row in found)
+                    yield found
 
 
 def _at(
     root: str, path: str, view: View, rules_in: dict[tuple[str, str], IgnoreRules | None]
-) -> Iterator[FoundFile | WalkProblem]:
+) -> Iterator[list[FileRow] | WalkProblem]:
     try:
         status = Path(path).lstat()
     except FileNotFoundError:
@@ -61,7 +62,7 @@ def _at(
     if is_dir:
         yield from walk_folder(path, rules, view)
     else:
-        yield FoundFile(path, status.st_size, status.st_mtime_ns)
+        yield [(path, status.st_size, status.st_mtime_ns)]
 
 
 def _is_entered(folder: str, name: str, rules: IgnoreRules | None, view: View) -> bool:

@@ -22,7 +22,7 @@ from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.readers.contract import ReadLimits
 from rag.reading import Decide, DocumentReader, Part, ReadStopped
-from rag.walk import FoundFile, WalkProblem, walk
+from rag.walk import FileRow, FoundFile, WalkProblem, walk
 from tests.fakes import CountableEmbedder
 from tests.pipelines.canonical_library import assert_chroma_in_step, dump, never
 from tests.rag.made_archives import zip_of
@@ -50,10 +50,14 @@ class ScriptedWalk:
     def __init__(self) -> None:
         self.problems: list[WalkProblem] = []
 
-    def __call__(self, roots: Sequence[str]) -> Iterator[FoundFile | WalkProblem]:
+    def __call__(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
         broken = tuple(problem.path for problem in self.problems)
         yield from self.problems
-        yield from (found for found in walk(roots, accepts=any_name) if not (broken and found.path.startswith(broken)))
+        for found in walk(roots, accepts=any_name):
+            if isinstance(found, WalkProblem):
+                yield found
+            else:
+                yield [row for row in found if not (broken and row[0].startswith(broken))]
 
 
 @pytest.fixture(scope="module")
@@ -360,8 +364,8 @@ def test_a_file_that_may_not_be_read_now_is_tried_the_next_time(indexer: Indexer
     found = FoundFile(str(folder / "a.txt"), here.st_size, here.st_mtime_ns)
 
     class WithFolderAsFile(ScriptedWalk):
-        def __call__(self, roots: Sequence[str]) -> Iterator[FoundFile | WalkProblem]:
-            yield found
+        def __call__(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
+            yield [found]
             yield from super().__call__(roots)
 
     indexer.walk = WithFolderAsFile()
@@ -574,3 +578,12 @@ def test_a_file_that_goes_before_it_is_read_was_never_there(indexer: Indexer, fo
     indexer.reader = Vanishing(indexer.reader._reader)
     assert counts(indexer.run(folder / "a.txt")) == (0, 0, 0, 0)
     assert states(indexer.db) == {}
+
+
+def test_what_programs_write_while_they_save_is_passed_over(indexer: Indexer, folder: Path) -> None:
+    for name in ("~$b.docx", "~WRL0001.docx", "#b.md#", "b.md~", "b.pdf.part", "b.pdf.crdownload", "b.md.tmp"):
+        (folder / name).write_text("not meant to stay")
+    (folder / "~b.md").write_text("A name of the user's own.")
+    assert counts(indexer.run(folder)) == (4, 0, 0, 0)
+    assert counts(indexer.run(folder)) == (0, 4, 0, 0)
+    assert set(states(indexer.db)) == {"a.txt", "b.md", "c.txt", "~b.md"}

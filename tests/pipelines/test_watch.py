@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.watch import MOST_PATHS, fewest_paths
-from rag.folder_watch import WatchFailed
+from rag.errors import WatchFailed
 from rag.listing import list_documents
 from rag.mounted import Mount
 from tests.pipelines.following import Follower, ScriptedWatch

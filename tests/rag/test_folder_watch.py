@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.folder_watch import LATELY_AT_LEAST, FolderWatch, WatchFailed, as_watch_failed
+from rag.errors import WatchFailed
+from rag.folder_watch import LATELY_AT_LEAST, FolderWatch, as_watch_failed
 
 DEADLINE_S = 20.0
 
