@@ -22,6 +22,7 @@ from models.fit import Machine, needed_memory_bytes
 from models.hardware import Hardware
 from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
 from models.profile import ProfileStore, candidate_threads, measure_chat
+from models.speech import SpeechModel
 from models.weights import Weights
 from pipelines.engine_room import EngineRoom
 from pipelines.events import Notice
@@ -29,6 +30,7 @@ from pipelines.home import EnginesStatus
 from pipelines.models_listing import installed_default
 from pipelines.paths import HomePaths
 from pipelines.settings import DeviceChoice, Settings
+from pipelines.speech_engine import SpeechEngine
 from pipelines.text_engines import TextEngines
 from pipelines.turn import Placement
 from rag.ports import Reranker, TextEmbedder
@@ -61,6 +63,7 @@ class Engines:
         chat_model: ChatModel | None = None,
         embedders: Sequence[TextEmbedder] = (),
         reranker: Reranker | None = None,
+        recogniser: SpeechModel | None = None,
     ) -> None:
         """`device` overrides the settings'. Engines given replace the real ones; see `TextEngines`."""
         self._paths = paths
@@ -68,6 +71,8 @@ class Engines:
         self._room = EngineRoom(paths, settings, device)
         self.text = TextEngines(self._room, embedders=embedders, reranker=reranker)
         """Embedders and the reranker."""
+        self.speech = SpeechEngine(self._room, recogniser=recogniser)
+        """What listens to recordings."""
         self._given_chat = chat_model
         self._given_chat_lock = threading.Lock()
         self._chat_placement: TaskPlacement | None = None
@@ -267,6 +272,8 @@ class Engines:
         rerank = self.text.reranker_placement()
         if rerank is not None:
             placements["rerank"] = rerank
+        if (speech := self.speech.placement()) is not None:
+            placements["speech"] = speech
         return placements
 
     def placements(self, embedder: str = "") -> dict[str, Placement]:
@@ -277,7 +284,7 @@ class Engines:
 
     def new_notices(self) -> Iterator[Notice]:
         """Fallbacks that the user has not been told of yet."""
-        for placement in (self._chat_placement, *self.text.loaded_placements()):
+        for placement in (self._chat_placement, *self.text.loaded_placements(), *self.speech.loaded_placements()):
             if placement is not None and placement.fallback is not None:
                 fallback = placement.fallback
                 text = f"{placement.task} was asked to run on {fallback.asked} and runs on {fallback.running}: "

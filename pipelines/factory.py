@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from models.chat import ChatModel
 from models.errors import ModelError, WeightsMissing
+from models.speech import SpeechModel
 from pipelines import settings_file
 from pipelines.answer import AnswerPipeline
 from pipelines.chroma_child import CHROMA_CHILD_COMMAND
@@ -32,8 +33,11 @@ from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
+from pipelines.recordings import RecordingReader
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.spare_cores import SpareCores
+from pipelines.transcribe import TranscribeEvent, Transcriber, TranscriptDone
+from pipelines.transcripts import Transcripts
 from pipelines.turn import Turn
 from pipelines.vector_store import chroma_place
 from pipelines.watch import Watch
@@ -61,6 +65,7 @@ from rag.reranking import Reranking
 from rag.roots import Roots
 from rag.scope import Scopes
 from rag.search import Search
+from rag.sound import SoundReader
 from rag.vectors import Vectors
 from rag.walk import FileRow, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
@@ -79,6 +84,7 @@ def open_home(
     embedder: TextEmbedder | None = None,
     other_embedders: Sequence[TextEmbedder] = (),
     reranker: Reranker | None = None,
+    recogniser: SpeechModel | None = None,
 ) -> Home:
     """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
     is the default, `other_embedders` are installed too.
@@ -87,7 +93,15 @@ def open_home(
     A library that does not exist yet is made, also for reading. Raises LibraryError and those below it.
     """
     embedders = (*([embedder] if embedder is not None else []), *other_embedders)
-    engines = Engines(paths, settings, device=device, chat_model=chat_model, embedders=embedders, reranker=reranker)
+    engines = Engines(
+        paths,
+        settings,
+        device=device,
+        chat_model=chat_model,
+        embedders=embedders,
+        reranker=reranker,
+        recogniser=recogniser,
+    )
     return HomeOnThisMachine(paths, settings, engines, write=write)
 
 
@@ -177,6 +191,17 @@ class HomeOnThisMachine:
         return DocumentReader(self._read_limits)
 
     @cached_property
+    def _transcriber(self) -> Transcriber:
+        speech = self._engines.speech
+        return Transcriber(
+            open_sound=SoundReader(self._read_limits).open,
+            borrow=speech.borrow,
+            model_id=speech.model_id,
+            transcripts=Transcripts(self.paths.transcripts_dir),
+            foreground=self._foreground,
+        )
+
+    @cached_property
     def pages(self) -> PagePictures:
         return PagePictures(PdfPages(self._read_limits), self.paths.cache_dir / "pages")
 
@@ -185,8 +210,9 @@ class HomeOnThisMachine:
         return Ingest(
             db=self._db,
             walk=self._walk,
-            reader=self._reader,
-            reading_identity=reading_identity(self._read_limits),
+            reader=RecordingReader(self._reader, self._transcriber, has_model=self._engines.speech.is_here),
+            # Recordings that were not read for want of a recogniser are read when there is one.
+            reading_identity=f"{reading_identity(self._read_limits)} speech={self._engines.speech.is_here()}",
             readers=READER_VERSIONS,
             refuse_name=refuse_name,
             split=lambda blocks: self._chunker.split_blocks(blocks),
@@ -270,6 +296,14 @@ class HomeOnThisMachine:
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)
+
+    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+        with self._foreground.busy():
+            for event in self._transcriber.transcribe(os.path.realpath(path), stop):
+                if isinstance(event, TranscriptDone) and not event.stopped:
+                    self._transcriber.forget(event.facts)  # all of it was told
+                yield from self._engines.new_notices()
+                yield event
 
     # ------------------------------------------------------------------ the library
 

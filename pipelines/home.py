@@ -16,6 +16,7 @@ from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.page_picture import Pages
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
+from pipelines.transcribe import TranscribeEvent
 from pipelines.turn import Answer, CheckedSentence, Citation, Placement, Timings, Turn
 from rag.records import Chunk, DocumentRow, Kind
 
@@ -176,6 +177,11 @@ class Home(Protocol):
 
         Raises QueryNotUnderstood for a filter that makes no sense.
         """
+        ...
+
+    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+        """What is said in a recording, as it is recognised; ends with TranscriptDone. A run that was stopped or
+        killed is taken up by the next. Raises EXPECTED_ERRORS, WeightsMissing where no recogniser is installed."""
         ...
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:

@@ -63,6 +63,11 @@ class HomePaths:
         """Optimised ONNX graphs and saved prompt states; may be deleted at any time."""
         return self.root / "cache"
 
+    @property
+    def transcripts_dir(self) -> Path:
+        """What was recognised of recordings that are not finished yet."""
+        return self.root / "transcripts"
+
     def create(self) -> None:
         """Make the data folder, readable by its owner only. An existing one is narrowed to 0700."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -36,6 +36,12 @@ class EmbedSettings(Section):
     threads: int = Field(default=0, ge=0, le=512)
 
 
+class SpeechSettings(Section):
+    model: str = ""
+    """A catalogue id; empty takes the preferred installed one."""
+    threads: int = Field(default=0, ge=0, le=512)
+
+
 class DeviceSettings(Section):
     device: DeviceChoice = "auto"
     profile: ProfileChoice = "auto"
@@ -83,6 +89,7 @@ class Settings(Section):
 
     chat: ChatSettings = ChatSettings()
     embed: EmbedSettings = EmbedSettings()
+    speech: SpeechSettings = SpeechSettings()
     device: DeviceSettings = DeviceSettings()
     library: LibrarySettings = LibrarySettings()
     search: SearchSettings = SearchSettings()

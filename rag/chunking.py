@@ -25,6 +25,8 @@ CountTokens = Callable[[str], int]
 BLOCK_SEPARATOR = "\n\n"
 """Between two blocks of a document's text; start_char and end_char count in the text joined with it."""
 
+PASSAGE_S = 45.0
+"""Of a recording, at most: short enough to be listened to, and some 120 words of somebody who speaks calmly."""
 SAMPLE_CHARS = 2_000
 FILL = 0.95
 """Aimed at this share of chunk_tokens, since tokens are not spread evenly over the text."""
@@ -156,7 +158,9 @@ def _sections(blocks: Iterable[Block]) -> Iterator[_Section]:
     chars = position = 0
     for block in blocks:
         together = chars + len(block.text) + len(BLOCK_SEPARATOR)
-        if gathered and (together > STRETCH_CHARS or _place(block) != _place(gathered[0])):
+        if gathered and (
+            together > STRETCH_CHARS or _place(block) != _place(gathered[0]) or _apart_in_time(gathered[0], block)
+        ):
             yield _Section(tuple(gathered), tuple(starts))
             gathered, starts, chars = [], [], 0
         gathered.append(block)
@@ -165,6 +169,12 @@ def _sections(blocks: Iterable[Block]) -> Iterator[_Section]:
         position += len(block.text) + len(BLOCK_SEPARATOR)
     if gathered:
         yield _Section(tuple(gathered), tuple(starts))
+
+
+def _apart_in_time(first: Block, block: Block) -> bool:
+    """Whether a passage of a recording or a film that begins with `first` would become too long with `block`."""
+    begins, ends = first.locator.start_s, block.locator.end_s
+    return begins is not None and ends is not None and ends - begins > PASSAGE_S
 
 
 def _place(block: Block) -> tuple[object, ...]:

@@ -47,6 +47,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "calendar": ("ics/1", "rag.readers.calendar_ics", "read_calendar"),
     "contacts": ("vcf/1", "rag.readers.contacts_vcf", "read_contacts"),
     "archive": ("archive/1", "rag.readers.archive", "read_archive"),
+    "recording": ("recording/1", "rag.readers.recording", "refuse_recording"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""
 

@@ -49,6 +49,7 @@ Format = Literal[
     "calendar",
     "contacts",
     "archive",
+    "recording",
 ]
 
 HEAD_BYTES = 4096
@@ -91,6 +92,9 @@ _FORMATS: dict[Format, str] = {
     "calendar": "ics ical ifb",
     "contacts": "vcf vcard",
     "archive": "zip tar tgz taz gz tbz tbz2 tb2 bz2 txz xz",
+    # Sound, and films for their sound; `ts` is TypeScript.
+    "recording": "mp3 wav wave flac ogg oga opus spx m4a m4b aac aif aiff aifc amr ape caf w64 wma mka"
+    " mp4 m4v mkv mov avi webm wmv asf flv f4v mpg mpeg m2ts mts 3gp 3g2 ogv",
 }
 FORMAT_BY_EXTENSION: dict[str, Format] = {
     extension: format_name for format_name, extensions in _FORMATS.items() for extension in extensions.split()
@@ -169,7 +173,7 @@ OLE_SCAN_BYTES = 1 << 20
 
 _UNSUPPORTED_HINT = (
     "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files,"
-    " mail, e-books and archives"
+    " mail, e-books, recordings and archives"
 )
 _ACCEPTED = FORMAT_BY_EXTENSION.keys() | _REFUSED.keys()
 
@@ -191,6 +195,8 @@ def find_format(file: OpenedFile) -> Format:
     head = file.stream.read(HEAD_BYTES)
     file.stream.seek(0)
     named = FORMAT_BY_EXTENSION.get(file.extension)
+    if named == "recording":  # whether it is one, only its decoder can tell
+        return named
     if head.find(b"%PDF-", 0, 1024) >= 0 and (named == "pdf" or head.startswith(b"%PDF-")):
         return "pdf"
     if head.startswith((_ZIP, _EMPTY_ZIP)):

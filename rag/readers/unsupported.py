@@ -19,11 +19,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         " dng orf rw2 raf srw eps ai sketch fig kra tga dds exr hdr",
     ),
     (
-        "a recording: sound is not read yet",
-        _LATER,
-        "mp3 wav flac ogg oga opus m4a m4b aac wma aif aiff amr ape alac mid midi mka caf",
+        "a recording of a kind that is not read",
+        "convert it to MP3, FLAC or WAV",
+        "alac mid midi kar mod xm it s3m ra rm rmvb dsf dff",
     ),
-    ("a film: films are not read yet", _LATER, "mp4 m4v mkv mov avi webm wmv flv mpg mpeg ts mts m2ts 3gp ogv vob"),
+    ("a film of a kind that is not read", "convert it to MP4 or MKV", "vob divx swf"),
     (
         "an archive of a kind that is not read",
         "unpack it and index the folder, or pack it again as .zip",

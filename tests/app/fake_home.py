@@ -31,6 +31,7 @@ from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, Pa
 from pipelines.page_picture import PagePicture
 from pipelines.paths import HomePaths
 from pipelines.settings import LibrarySettings, LookSettings, Settings
+from pipelines.transcribe import TranscribeEvent
 from pipelines.turn import Answer, CheckedSentence, Citation, Locator, Placement, Timings, Turn
 from rag.records import Chunk, DocumentRow, DocumentState, Hit
 
@@ -179,6 +180,9 @@ class FakeHome:
         """Answers and indexing runs that came to their end in their thread, in order."""
         self.read_only = ""
         self.passages: dict[int, PassageView] = {}
+        self.heard: list[TranscribeEvent | Notice | Exception] = []
+        """What every recording says."""
+        self.listened_to: list[Path] = []
         self.found: deque[SearchResult | Exception] = deque()
         """What the next searches find."""
         self.looked_for: list[str] = []
@@ -281,6 +285,15 @@ class FakeHome:
         if self.following:
             self.looked_again.append(list(roots))
         return bool(self.following)
+
+    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+        self.listened_to.append(path)
+        for event in self.heard:
+            if isinstance(event, Exception):
+                raise event
+            if stop.is_set():
+                return
+            yield event
 
     def search(
         self,
