@@ -47,9 +47,11 @@ class _Gathered:
     chars: int = 0
 
 
-def outline_blocks(lines: Sequence[str], definitions: Sequence[Definition], syntax: Syntax) -> Iterator[Block]:
-    """Blocks of all lines, the first of which is line 1 of the file."""
-    yield from _blocks(lines, 0, len(lines), (), definitions, syntax)
+def outline_blocks(
+    lines: Sequence[str], definitions: Sequence[Definition], syntax: Syntax, above: tuple[str, ...] = ()
+) -> Iterator[Block]:
+    """Blocks of all lines, the first of which is line 1 of the file. All stand under the headings `above`."""
+    yield from _blocks(lines, 0, len(lines), above, definitions, syntax)
 
 
 def _blocks(

@@ -1,7 +1,8 @@
 """Source code by its structure: functions and classes are the headings, with the line they start at.
 
 tree-sitter parses, also what is incomplete or wrong, so a file is never refused for its syntax; nothing is
-compiled or run. A comment and the decorators before a definition stay with it. What tells nothing by its
+compiled or run. A comment and the decorators before a definition stay with it. The first sentence of the comment
+that opens the file stands above all: it says what the names in it are about. What tells nothing by its
 structure (a language without a grammar here, generated code with endless lines, a file of megabytes, a parse
 that takes too long) is cut at blank lines, as any code can be.
 """
@@ -9,10 +10,12 @@ that takes too long) is cut at blank lines, as any code can be.
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.grammars import GRAMMAR_BY_EXTENSION, Grammar
 from rag.readers.outline import Definition, outline_blocks
@@ -43,6 +46,24 @@ _LEADING = frozenset(_STAND_BEFORE.split())
 """What stands before a definition and belongs to it, if no blank line is between."""
 _NAME_FIELDS = ("name", "left", "key", "property", "declarator", "type")
 
+MAX_OPENING_CHARS = 4_000
+MAX_SENTENCE_CHARS = 80
+"""As many are embedded with each passage, beside the names of its class and function."""
+_PREAMBLE = re.compile(r"(?:#!.*\n|#.*coding[:=].*\n|<\?php\b|[\"']use strict[\"'];?|\s)*")
+_OPENING = re.compile(
+    r"[rRuU]?\"\"\"(?P<double>.*?)\"\"\"|[rRuU]?'''(?P<single>.*?)'''|/\*(?P<block>.*?)\*/"
+    r"|(?P<slashes>(?://[^\n]*(?:\n|\Z))+)|(?P<hashes>(?:\#(?!include|define|if|pragma|\[)[^\n]*(?:\n|\Z))+)",
+    re.DOTALL,
+)
+_COMMENT_MARKS = re.compile(r"^[ \t]*(?:/{2,}!?|[*!]+|\#+)?[ \t]?", re.MULTILINE)
+_SENTENCE = re.compile(r"(.+?)[.!?](?:\s|\Z)", re.DOTALL)
+_OF_THE_FILE = re.compile(r"[ \t]*\n[ \t]*\n|\s*(?:package|module|namespace|use|using|import|require)\b")
+"""What follows a comment that is not the first definition's."""
+_NOT_ABOUT_THE_FILE = re.compile(
+    r"copyright|licen[cs]e|spdx-|all rights reserved|generated|do not edit|eslint|prettier|pylint|@ts-|vim:|-\*-",
+    re.IGNORECASE,
+)
+
 
 def read_source_code(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
@@ -53,7 +74,29 @@ def read_source_code(file: OpenedFile, limits: ReadLimits) -> Reading:
     lines = text.split("\n")
     if max(map(len, lines)) > MAX_LINE_CHARS:
         return read_code(file, limits)
-    return Reading(outline_blocks(lines, find_definitions(text, grammar), "code"), notes=notes)
+    above = (sentence,) if (sentence := opening_sentence(text)) else ()
+    return Reading(outline_blocks(lines, find_definitions(text, grammar), "code", above), notes=notes)
+
+
+def opening_sentence(text: str) -> str:
+    """What the comment that opens a file says first; empty where there is none, or where it is about licences."""
+    head = text[:MAX_OPENING_CHARS]
+    begin = _PREAMBLE.match(head)
+    opening = _OPENING.match(head, begin.end() if begin else 0)
+    if opening is None or opening.lastgroup is None:
+        return ""
+    # Line comments take their last line end with them.
+    end = opening.end() - (opening.lastgroup in ("slashes", "hashes"))
+    if opening.lastgroup not in ("double", "single") and not _OF_THE_FILE.match(head, end):
+        return ""
+    words = _COMMENT_MARKS.sub("", opening[opening.lastgroup]).strip()
+    paragraph = " ".join(words.split("\n\n", 1)[0].split())
+    if _NOT_ABOUT_THE_FILE.search(paragraph):
+        return ""
+    sentence = found[1] if (found := _SENTENCE.match(paragraph)) else paragraph
+    if len(sentence) > MAX_SENTENCE_CHARS:
+        sentence = sentence[: sentence.rfind(" ", 0, MAX_SENTENCE_CHARS)] + " …"
+    return clean_title(sentence)
 
 
 def find_definitions(text: str, grammar: Grammar) -> tuple[Definition, ...]:

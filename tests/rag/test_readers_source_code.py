@@ -11,7 +11,13 @@ from rag.errors import EmptyFile
 from rag.readers.contract import ReadLimits
 from rag.readers.grammars import GRAMMAR_BY_EXTENSION, PYTHON
 from rag.readers.outline import GATHERED_CHARS, Definition, outline_blocks
-from rag.readers.source_code import MAX_LINE_CHARS, MAX_PARSED_BYTES, find_definitions, read_source_code
+from rag.readers.source_code import (
+    MAX_LINE_CHARS,
+    MAX_PARSED_BYTES,
+    find_definitions,
+    opening_sentence,
+    read_source_code,
+)
 from rag.records import Block
 from tests.rag.conftest import Opened
 
@@ -20,7 +26,7 @@ LONG = "    total = total + 1  # counted once more, so that this is long enough\
 INDENTED = LONG.replace("    total", "            total")
 
 SOURCES: dict[str, str] = {
-    "py": '"""Doc."""\n\n@decorated\nclass Chat:\n    """A chat."""\n\n    # Says it.\n    @property\n'
+    "py": '"""Talk to a model."""\n\n@decorated\nclass Chat:\n    """A chat."""\n\n    # Says it.\n    @property\n'
     "    def send(self):\n        if True:\nINDENTED\n",
     "js": "// Talks.\nexport class Chat {\n  // Says it.\n  send(x) {\nBODY  }\n}\nconst other = () => {\nBODY};\n",
     "ts": "export abstract class Chat {\n  @logged\n  send(x: string): void {\nBODY  }\n}\n"
@@ -40,7 +46,7 @@ SOURCES: dict[str, str] = {
     "sh": "# Says it.\nsend() {\nBODY}\n",
 }
 EXPECTED: dict[str, list[tuple[str, ...]]] = {
-    "py": [("class Chat", "def send")],
+    "py": [("Talk to a model", "class Chat", "def send")],
     "js": [("class Chat", "method send"), ("const other",)],
     "ts": [("class Chat", "method send"), ("const other",), ("interface Part",)],
     "tsx": [("function Chat",)],
@@ -93,6 +99,27 @@ def test_comments_and_decorators_stay_with_their_definition(opened: Opened, tmp_
     (first,) = [block for block in blocks if "Says it" in block.text]
     assert first.heading_path in EXPECTED[extension]
     assert "total" in first.text
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ('#!/usr/bin/env python\n# coding: utf-8\nr"""Talk to a model. Or not.\n\nMore."""\n', "Talk to a model"),
+        ("# Makes a backup\n# of all.\n\nx=1\n", "Makes a backup of all"),
+        ("// Package chat talks.\npackage chat\n", "Package chat talks"),
+        ("/**\n * Sends mail.\n */\n\nclass A {}\n", "Sends mail"),
+        ("//! Talks to models.\nuse std::io;\n", "Talks to models"),
+        ('"""' + "word " * 100 + '"""', "word " * 15 + "word …"),
+        ("/* Copyright 2025 Ada */\n\nint x;", ""),
+        ("# Of the function.\ndef send(): pass\n", ""),
+        ("#include <stdio.h>\n\nint x;", ""),
+        ("x = 1\n# later\n\n", ""),
+        ('"""never closed', ""),
+        ("/*\n" * 5_000, ""),
+    ],
+)
+def test_a_file_is_headed_by_the_first_sentence_of_the_comment_that_opens_it(source: str, sentence: str) -> None:
+    assert opening_sentence(source) == sentence
 
 
 def test_a_trailing_comment_stays_with_its_own_line() -> None:
