@@ -66,6 +66,29 @@ class TextEmbedder(Protocol):
         ...
 
 
+class ImageEncoder(Protocol):
+    """Puts pictures and texts into one space. Safe to call from several threads."""
+
+    @property
+    def model_id(self) -> str: ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that decides what the vectors are."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode_image(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """An upright picture of shape (height, width, 3); a vector of shape (dimension,), of length 1."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (len(texts), dimension), each of length 1, comparable with pictures' vectors."""
+        ...
+
+
 class Reranker(Protocol):
     """Says how well a passage answers a query, reading both together. Safe to call from several threads."""
 

@@ -12,6 +12,7 @@ vectors    float16, apart from the texts, so that a scan over all of them reads 
            grows, and `vectors_changed` counts: one look tells a reader what it has not loaded yet.
 chroma_pending  what chromadb has not been told yet. Filled in the transaction that changes `vectors`.
 document_names  a file's name and its folder's, as words: a question that names a file finds it.
+image_vectors  what pictures look like, where a CLIP is installed. Few enough to be compared one by one.
 roots, left_out, mounts  what is indexed, what is not, and what may be away for a while: see `roots.py`.
 """
 
@@ -236,6 +237,23 @@ MIGRATIONS: tuple[str, ...] = (
         INSERT INTO document_names (document_names, rowid, name_text)
         VALUES ('delete', old.document_id, old.name_text);
         INSERT INTO document_names (rowid, name_text) VALUES (new.document_id, new.name_text);
+    END;
+    """,
+    """
+    -- What a picture looks like, by the encoder in meta's `image_encoder`: see `image_vectors.py`.
+    CREATE TABLE image_vectors (
+        content_id INTEGER NOT NULL REFERENCES contents ON DELETE CASCADE,
+        place      INTEGER NOT NULL,                -- page of a TIFF, key frame of an animation, from 0
+        vector     BLOB NOT NULL,                   -- float16, little-endian, unit length; empty: not to be had
+        PRIMARY KEY (content_id, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE image_vectors_changed (changes INTEGER NOT NULL);  -- one row
+    INSERT INTO image_vectors_changed VALUES (0);
+    CREATE TRIGGER image_vectors_added AFTER INSERT ON image_vectors BEGIN
+        UPDATE image_vectors_changed SET changes = changes + 1;
+    END;
+    CREATE TRIGGER image_vectors_removed AFTER DELETE ON image_vectors BEGIN
+        UPDATE image_vectors_changed SET changes = changes + 1;
     END;
     """,
 )

@@ -17,11 +17,12 @@ from rag.exact_vectors import VectorHit
 from rag.filters import newest_contents
 from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
+from rag.image_vectors import ImageVectors
 from rag.keyword_index import FoundByWords, KeywordIndex
 from rag.library_db import LibraryDb
 from rag.near_duplicates import Print
 from rag.passages import Passage, Passages
-from rag.ports import TextEmbedder
+from rag.ports import ImageEncoder, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.query_terms import words_of
 from rag.records import Chunk, Hit
@@ -36,6 +37,10 @@ FETCHED_AT_LEAST = 50
 WORDS_WEIGHT = 1.0
 VECTORS_WEIGHT = 1.0
 NAMES_WEIGHT = 1.0
+IMAGES_WEIGHT = 2.0
+"""A picture is found by its looks alone, where a passage is found by words and by vectors."""
+MOST_IMAGES_SHARE = 0.5
+"""Of the places wanted: what only looks right must leave room for what says it."""
 PASSAGES_A_NAMED_FILE = 3
 
 SPARE = 2
@@ -82,6 +87,8 @@ class Search:
         *,
         scopes: Scopes | None = None,
         reranking: Reranking | None = None,
+        images: ImageVectors | None = None,
+        image_encoder: ImageEncoder | None = None,
     ) -> None:
         self._db = db
         self._vectors = vectors
@@ -89,6 +96,8 @@ class Search:
         self._embedder = embedder
         self._scopes = scopes or Scopes(db)
         self._reranking = reranking
+        self._images = images
+        self._image_encoder = image_encoder
         self._passages = Passages(db)
 
     def search(
@@ -121,7 +130,7 @@ class Search:
             said = ", ".join(f"“{word}”" for word in words.misspelt)
             notes.append(f"no file has {said}: similar words were looked for")
         near = self._near(parsed.text, limit, scope)
-        fused = self._fused(words, near, self._in_named_files(parsed.text, scope))
+        fused = self._fused(words, near, self._in_named_files(parsed.text, scope), self._looking_like(parsed, scope, k))
         candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=k + SPARE)
         if self._wants_reranking(words, near):
             candidates = self._reranked(parsed, fused, at_once=k + SPARE)
@@ -146,11 +155,13 @@ class Search:
                 notes.append(f"no passage has “{phrase}” word for word")
         return scope
 
-    def _fused(self, words: FoundByWords, near: Sequence[VectorHit], names: Sequence[int]) -> list[tuple[int, float]]:
+    def _fused(
+        self, words: FoundByWords, near: Sequence[VectorHit], names: Sequence[int], pictures: Sequence[int]
+    ) -> list[tuple[int, float]]:
         """Chunk ids with their scores, best first. What rare terms tell counts more than any rank."""
         fused = reciprocal_rank_fusion(
-            [words.ranked, [hit.chunk_id for hit in near], names],
-            weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT],
+            [words.ranked, [hit.chunk_id for hit in near], names, pictures],
+            weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT, IMAGES_WEIGHT],
         )
         if not words.decided:
             return fused
@@ -198,6 +209,16 @@ class Search:
             if self._vectors.empty:
                 return []
             return self._vectors.search(self._embedder.embed_query(_shortened(query)), limit=limit, within=scope)
+
+    def _looking_like(self, parsed: ParsedQuery, scope: Scope | None, k: int) -> list[int]:
+        """The first passages of the pictures that stand out for what the query says, best first."""
+        if self._images is None or self._image_encoder is None:
+            return []
+        hits = self._images.like_text(_shortened(parsed.text), self._image_encoder)
+        found = [chunk_id for hit in hits for chunk_id in self._passages.first_of([hit.content_id], passages=1)]
+        found = found if scope is None else scope.only(found)
+        only_pictures = parsed.filters.kinds == frozenset({"image"})
+        return found if only_pictures else found[: max(1, int(k * MOST_IMAGES_SHARE))]
 
     def _in_named_files(self, query: str, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""

@@ -207,8 +207,8 @@ def export(
     \b
     Examples:
       homebody models export clip:ViT-B-32/laion2b_s34b_b79k
-      homebody models export clip:ViT-B-16/my_checkpoint.safetensors --out my-clip
-      homebody models export clip:folder-with-open_clip_config --kind int4 --least-cosine 0.97
+      homebody models export clip:ViT-B-16/mine.safetensors --out my-clip
+      homebody models export clip:my-folder --kind int4 --least-cosine 0.97
     """
     from typing import cast, get_args
 
