@@ -115,6 +115,7 @@ class HomebodyApp(App[None]):
         self.look_at_engines()
         self._warm_up_stop = self.new_stop()
         self.warm_up(event.home, self._warm_up_stop)
+        self.start_following()
 
     def on_home_failed(self, event: HomeFailed) -> None:
         self.chat.home_failed(event.failure)
@@ -160,7 +161,6 @@ class HomebodyApp(App[None]):
         self._show_activity()
         if not event.text:
             self.look_at_engines()
-            self.start_following()
 
     def stop_warming_up(self) -> None:
         """A question needs the engines now, and loads what it needs itself."""
@@ -180,7 +180,7 @@ class HomebodyApp(App[None]):
         return self._follow_log is not None and not self._follow_log.is_ended
 
     def start_following(self) -> None:
-        """From now on, as the settings want it: after the warm-up, which has the machine to itself until then."""
+        """From now on, as the settings want it."""
         home = self.home
         if home is None or self.is_following or home.read_only_because or not home.settings.library.follow:
             return

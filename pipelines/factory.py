@@ -398,18 +398,22 @@ class HomeOnThisMachine:
         return self._engines.status(self._embedders.serving_id())
 
     def warm_up(self, stop: threading.Event) -> Iterator[Notice]:
-        """Load what the first question needs, while the user still types it. Missing weights are said, not raised."""
+        """Load what the first question needs, while the user still types it. Missing weights are said, not raised.
+
+        Work in the background waits meanwhile: an engine may be measured now, once for all.
+        """
         self._vectors.warm_up()
         try:
             if not stop.is_set():
-                self._embedders.to_search_with()
+                with self._foreground.busy():
+                    self._embedders.to_search_with()
         except ModelError as error:
             yield Notice(str(error), error.hint)
         try:
             if not stop.is_set():
                 model_id = self._engines.chat_model_id
                 yield Notice(f"loading {model_id}")
-                with self._engines.chat():
+                with self._foreground.busy(), self._engines.chat():
                     pass
         except WeightsMissing as error:
             yield Notice(str(error), error.hint)
