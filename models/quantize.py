@@ -128,4 +128,4 @@ class _Quiet:
 
 
 def _drop_preparation(record: logging.LogRecord) -> bool:
-    return "pre-processing before quantization" not in record.getMessage()
+    return not any(each in record.getMessage() for each in ("before quantization", "already quantized"))

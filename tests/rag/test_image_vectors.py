@@ -30,8 +30,7 @@ class ColourEncoder:
         self.dimension = DIMENSION
 
     def encode_image(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        colour = tuple(int(each) for each in rgb[0, 0])
-        place = list(COLOURS.values()).index(colour)
+        place = [list(colour) for colour in COLOURS.values()].index(rgb[0, 0].tolist())
         return _unit(np.eye(DIMENSION, dtype=np.float32)[place] + 0.3 * _chance(str(rgb.shape)))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
