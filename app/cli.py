@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from app.commands import ask, chats, doctor, index, models, search, transcribe
+from app.commands import ask, chats, doctor, index, look, models, search, transcribe
 from app.exit_codes import ExitCode, exit_code_of
 from app.invocation import Invocation
 from app.options import DeviceOption, chosen_device
@@ -78,6 +78,7 @@ def _global_options(
 cli.command(name="index")(index.index)
 cli.command(name="search")(search.search)
 cli.command(name="ask")(ask.ask)
+cli.command(name="look")(look.look)
 cli.command(name="transcribe")(transcribe.transcribe)
 cli.add_typer(models.models)
 cli.command(name="doctor")(doctor.doctor)

@@ -20,6 +20,8 @@ from models.contention import ContentionWatch
 from models.errors import ModelError, NotEnoughMemory, WeightsMissing
 from models.fit import Machine, needed_memory_bytes
 from models.hardware import Hardware
+from models.labels import Labeller
+from models.ocr import OcrEngine
 from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
 from models.profile import ProfileStore, candidate_threads, measure_chat
 from models.speech import SpeechModel
@@ -29,6 +31,7 @@ from pipelines.events import Notice
 from pipelines.home import EnginesStatus
 from pipelines.models_listing import installed_default
 from pipelines.paths import HomePaths
+from pipelines.picture_engines import PictureEngines
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.speech_engine import SpeechEngine
 from pipelines.text_engines import TextEngines
@@ -63,6 +66,8 @@ class Engines:
         chat_model: ChatModel | None = None,
         embedders: Sequence[TextEmbedder] = (),
         reranker: Reranker | None = None,
+        ocr: OcrEngine | None = None,
+        labeller: Labeller | None = None,
         recogniser: SpeechModel | None = None,
     ) -> None:
         """`device` overrides the settings'. Engines given replace the real ones; see `TextEngines`."""
@@ -73,6 +78,8 @@ class Engines:
         """Embedders and the reranker."""
         self.speech = SpeechEngine(self._room, recogniser=recogniser)
         """What listens to recordings."""
+        self.pictures = PictureEngines(self._room, ocr=ocr, labeller=labeller)
+        """What looks at pictures."""
         self._given_chat = chat_model
         self._given_chat_lock = threading.Lock()
         self._chat_placement: TaskPlacement | None = None
@@ -272,6 +279,7 @@ class Engines:
         rerank = self.text.reranker_placement()
         if rerank is not None:
             placements["rerank"] = rerank
+        placements.update((each.task, each) for each in self.pictures.placements())
         if (speech := self.speech.placement()) is not None:
             placements["speech"] = speech
         return placements
@@ -284,7 +292,12 @@ class Engines:
 
     def new_notices(self) -> Iterator[Notice]:
         """Fallbacks that the user has not been told of yet."""
-        for placement in (self._chat_placement, *self.text.loaded_placements(), *self.speech.loaded_placements()):
+        for placement in (
+            self._chat_placement,
+            *self.text.loaded_placements(),
+            *self.pictures.loaded_placements(),
+            *self.speech.loaded_placements(),
+        ):
             if placement is not None and placement.fallback is not None:
                 fallback = placement.fallback
                 text = f"{placement.task} was asked to run on {fallback.asked} and runs on {fallback.running}: "

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from models.chat import ChatModel
 from models.errors import ModelError, WeightsMissing
+from models.labels import Labeller
+from models.ocr import OcrEngine
 from models.speech import SpeechModel
 from pipelines import settings_file
 from pipelines.answer import AnswerPipeline
@@ -31,8 +33,10 @@ from pipelines.foreground import BatteryWatch, Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
+from pipelines.look import Look, look
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
+from pipelines.picture_seeing import Eyes, SeeingReader
 from pipelines.recordings import RecordingReader
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.spare_cores import SpareCores
@@ -84,6 +88,8 @@ def open_home(
     embedder: TextEmbedder | None = None,
     other_embedders: Sequence[TextEmbedder] = (),
     reranker: Reranker | None = None,
+    ocr: OcrEngine | None = None,
+    labeller: Labeller | None = None,
     recogniser: SpeechModel | None = None,
 ) -> Home:
     """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
@@ -100,6 +106,8 @@ def open_home(
         chat_model=chat_model,
         embedders=embedders,
         reranker=reranker,
+        ocr=ocr,
+        labeller=labeller,
         recogniser=recogniser,
     )
     return HomeOnThisMachine(paths, settings, engines, write=write)
@@ -184,6 +192,7 @@ class HomeOnThisMachine:
             timeout_s=library.read_timeout_s,
             total_timeout_s=30 * library.read_timeout_s,
             memory_bytes=library.reader_memory_mb * MEGABYTE,
+            draws=True,
         )
 
     @cached_property
@@ -202,6 +211,10 @@ class HomeOnThisMachine:
         )
 
     @cached_property
+    def _eyes(self) -> Eyes:
+        return Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller)
+
+    @cached_property
     def pages(self) -> PagePictures:
         return PagePictures(PdfPages(self._read_limits), self.paths.cache_dir / "pages")
 
@@ -210,7 +223,11 @@ class HomeOnThisMachine:
         return Ingest(
             db=self._db,
             walk=self._walk,
-            reader=RecordingReader(self._reader, self._transcriber, has_model=self._engines.speech.is_here),
+            reader=RecordingReader(
+                SeeingReader(self._reader, self._eyes, self._foreground),
+                self._transcriber,
+                has_model=self._engines.speech.is_here,
+            ),
             # Recordings that were not read for want of a recogniser are read when there is one.
             reading_identity=f"{reading_identity(self._read_limits)} speech={self._engines.speech.is_here()}",
             readers=READER_VERSIONS,
@@ -304,6 +321,10 @@ class HomeOnThisMachine:
                     self._transcriber.forget(event.facts)  # all of it was told
                 yield from self._engines.new_notices()
                 yield event
+
+    def look(self, path: Path, stop: threading.Event) -> Look:
+        with self._foreground.busy(), DocumentReader(self._read_limits) as reader:
+            return look(path, reader, self._eyes, stop)
 
     # ------------------------------------------------------------------ the library
 

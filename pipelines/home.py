@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.look import Look
 from pipelines.page_picture import Pages
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
@@ -182,6 +183,12 @@ class Home(Protocol):
     def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
         """What is said in a recording, as it is recognised; ends with TranscriptDone. A run that was stopped or
         killed is taken up by the next. Raises EXPECTED_ERRORS, WeightsMissing where no recogniser is installed."""
+        ...
+
+    def look(self, path: Path, stop: threading.Event) -> Look:
+        """What is known of a picture: its text with boxes, what it may show, its EXIF, a description.
+
+        Raises EXPECTED_ERRORS; FileNotUsable for what is no picture."""
         ...
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:

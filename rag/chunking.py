@@ -198,19 +198,30 @@ def _split(text: str, syntax: str, aim_chars: int) -> Iterator[tuple[int, str]]:
 
 def _locator_of(section: _Section, start: int, end: int) -> Locator:
     """Where the passage from `start` to `end` (in the document's text) is: the locator of the block it begins in,
-    with the line or the row counted on; of a recording up to the second at which its last block ends.
+    with the line or the row counted on; of a recording up to the second at which its last block ends; of a picture the
+    box around all its blocks.
     """
     block, block_start = _block_at(section, start)
     place = block.locator
     if place.end_s is not None:
         last, _ = _block_at(section, end - 1)
         return replace(place, end_s=last.locator.end_s)
+    if place.box is not None:
+        return replace(place, box=_around(section, start, end))
     if place.line is None and place.row is None:
         return place
     lines = block.text.count("\n", 0, start - block_start)
     if place.row is not None:
         return replace(place, row=place.row + lines)
     return replace(place, line=(place.line or 1) + lines)
+
+
+def _around(section: _Section, start: int, end: int) -> tuple[float, float, float, float] | None:
+    first = bisect.bisect_right(section.starts, start) - 1
+    last = bisect.bisect_right(section.starts, end - 1) - 1
+    boxes = [box for block in section.blocks[first : last + 1] if (box := block.locator.box) is not None]
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return (min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def _block_at(section: _Section, position: int) -> tuple[Block, int]:

@@ -22,10 +22,11 @@ from rag import errors
 from rag.errors import DamagedFile, FileChanges, ReadError
 from rag.member_paths import REST, clean_member_path
 from rag.path_text import path_text
+from rag.pictures import Drawing
 from rag.reader_process import Patience, ReaderProcess, WorkerLost
 from rag.readers.contract import ReadLimits, open_regular, sha256_of
 from rag.reading_session import Wanted
-from rag.records import Block, DocumentFacts, Locator, ReadDocument
+from rag.records import KINDS, Block, DocumentFacts, Locator, ReadDocument
 
 MAX_WORKERS_LOST = 20
 """By files inside one file, until the rest of it is given up."""
@@ -105,7 +106,8 @@ class MemberFailed:
     error: ReadError
 
 
-Part = FileBegun | TextBlocks | TextEnded | FileEnded | MemberFailed
+Part = FileBegun | TextBlocks | Drawing | TextEnded | FileEnded | MemberFailed
+"""A Drawing stands where its text would; the process waits until the next part is asked for."""
 Decide = Callable[[FileBegun], Wanted]
 
 
@@ -272,15 +274,21 @@ class _Following:
     def __init__(self, path: str, decide: Decide, limits: ReadLimits) -> None:
         self._decide = decide
         self._limits = limits
+        self._owes_answer = False
+        """A drawing was handed over, and the worker waits to hear that it was looked at."""
         self._levels = [_Level(path, ())]
         self._patience = Patience(limits)
 
     def parts(self, worker: ReaderProcess, stop: threading.Event | None) -> Iterator[Part]:
         """Until the outermost file is done. Raises WorkerLost, _AnsweredError, FileChanges, ReadStopped."""
         self._patience.moved()
+        self._owes_answer = False
         while True:
             if stop is not None and stop.is_set():
                 raise ReadStopped(f"stopped while reading {path_text(self._levels[0].path)}")
+            if self._owes_answer:
+                self._owes_answer = False
+                worker.send({"wanted": "text"})
             frame = worker.next_frame(self._patience)
             if frame is None:
                 continue
@@ -315,8 +323,13 @@ class _Following:
                 if level.chars > self._limits.max_text_chars:
                     raise worker.lost("protocol", "more text than it may send")
                 return TextBlocks(tuple(_block(each) for each in told))
+            case "drawing":
+                self._owes_answer = True
+                return Drawing.from_header(told, frame["payload"])
             case "text":
-                facts = DocumentFacts(told["title"], "text", level.reader, told["author"], told["written_at_s"])
+                if told["kind"] not in KINDS:
+                    raise ValueError("a kind that nobody knows")
+                facts = DocumentFacts(told["title"], told["kind"], level.reader, told["author"], told["written_at_s"])
                 return TextEnded(facts, tuple(told["notes"]), bool(told["has_members"]))
             case "end" | "done":
                 if (kind == "done") != (len(self._levels) == 1):

@@ -5,6 +5,7 @@ Everything is told in frames, in this order for each file (`rag.reading` follows
     member {place, path, …}   a file inside is looked at (not for the outermost one)
     begin  {sha256, reader}   its bytes are known; the answer says what is wanted of it: text, members, nothing
     blocks […]                some of its text, any number of times
+    drawing {…}, its pixels   what stands in the place of text; any answer says that it was looked at
     text   {title, …}         that was its text; its files follow
     end                       or `failed` from anywhere after `member`: this file is over, its outer one goes on
 
@@ -230,6 +231,7 @@ class ReadingSession:
                     "text": {
                         "title": clean_title(reading.title) or clean_title(file.name),
                         "author": clean_title(reading.author),
+                        "kind": reading.kind,
                         "written_at_s": reading.written_at_s,
                         "notes": reading.notes,
                         "has_members": first is not None,
@@ -253,6 +255,14 @@ class ReadingSession:
         held: list[list[Any]] = []
         held_chars = total_chars = 0
         for block in reading.blocks:
+            if block.drawing is not None:
+                if not silent:
+                    if held:
+                        self._tell({"blocks": held})
+                        held, held_chars = [], 0
+                    # Asked, not told: one drawing at a time lies in memory, on either side.
+                    self._ask({"drawing": block.drawing.header(), "payload": block.drawing.rgb})
+                continue
             total_chars += len(block.text)
             if total_chars > self._limits.max_text_chars:
                 raise TooLarge(

@@ -1,8 +1,9 @@
 """The process that parses files. Started by `rag.reading`; never import it for anything else.
 
 It takes one request at a time from standard input and answers with frames on what was standard output
-(`rag.reading_session` says which): a frame is a length (4 bytes, big endian) and a JSON object. Standard output
-itself is joined to standard error, so that nothing a library prints can be taken for a frame.
+(`rag.reading_session` says which): a frame is a length (4 bytes, big endian) and a JSON object; one that says so is
+followed by bytes. Standard output itself is joined to standard error, so that nothing a library prints can be taken
+for a frame.
 
 Before the first file it gives up what parsing needs not: the network, starting programs, writing files,
 core dumps, memory over the limit. It ends when its input ends, and a signal of the system's ends it when it has
@@ -29,6 +30,9 @@ FRAME_LENGTH = struct.Struct(">I")
 ADDRESS_SPACE_SLACK_BYTES = 1 << 30
 """Libraries and thread stacks take address space that is never memory."""
 ALARM_GRACE_S = 5.0
+PAYLOAD, PAYLOAD_BYTES = "payload", "payload_bytes"
+"""A frame's key for bytes that follow it, and for how many they are while they travel."""
+MAX_PAYLOAD_BYTES = 64 << 20
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _REFUSED_EVENTS = ("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork", "pty.")
@@ -109,12 +113,25 @@ def read_frame(stream: IO[bytes], max_bytes: int = 1 << 20) -> dict[str, Any] | 
         return None
     # surrogatepass: a path may hold bytes that are not UTF-8, which Python keeps as lone surrogates.
     frame: dict[str, Any] = json.loads(content.decode("utf-8", "surrogatepass"))
+    if (payload_bytes := frame.pop(PAYLOAD_BYTES, 0)) != 0:
+        if not isinstance(payload_bytes, int) or not 0 < payload_bytes <= MAX_PAYLOAD_BYTES:
+            raise ValueError("a frame followed by more than it may be")
+        payload = stream.read(payload_bytes)
+        if len(payload) < payload_bytes:
+            return None
+        frame[PAYLOAD] = payload
     return frame
 
 
 def write_frame(stream: IO[bytes], frame: dict[str, Any]) -> None:
+    """What the frame has under PAYLOAD follows it as bytes."""
+    payload: bytes = frame.get(PAYLOAD, b"")
+    if payload:
+        frame = {**{key: value for key, value in frame.items() if key != PAYLOAD}, PAYLOAD_BYTES: len(payload)}
     content = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     stream.write(FRAME_LENGTH.pack(len(content)) + content)
+    if payload:
+        stream.write(payload)
     stream.flush()
 
 

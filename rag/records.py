@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from rag.pictures import Drawing
+
 Kind = Literal["text", "image", "audio"]
 DocumentState = Literal["found", "words", "embedded", "failed", "unsupported"]
 """found: seen, not read. words: read, findable by words. embedded: vectors too. failed: see its reason.
@@ -81,6 +83,8 @@ class Block:
     """The headings this block stands under, outermost first."""
     syntax: Literal["prose", "markdown", "code"] = "prose"
     """How a splitter may cut it."""
+    drawing: Drawing | None = None
+    """In place of text: pixels that somebody has to look at. A passage is never made of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import PurePath
 from typing import BinaryIO
 
 from rag.errors import EmptyFile, ReadError, TooLarge
 from rag.path_text import path_text
-from rag.records import Block
+from rag.records import Block, Kind
 
 MEGABYTE = 1 << 20
 CONTAINER_READERS = frozenset({"mbox", "archive"})
@@ -49,6 +49,10 @@ class ReadLimits:
     """What comes out of a file, beside its own size. Real archives stay below 60."""
     ratio_free_bytes: int = 256 * MEGABYTE
     """Below this the ratio does not count: small archives of much the same may be packed very tightly."""
+    max_pixels: int = 150_000_000
+    """Of a picture, as it is decoded."""
+    draws: bool = False
+    """Somebody looks at pictures: they, and pages without text, are handed over as pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,18 @@ class Reading:
     """One file being read. Everything but `blocks` and `members` is complete when `blocks` is exhausted."""
 
     blocks: Iterator[Block]
+    """Text in reading order, and drawings where somebody has to look for it (`ReadLimits.draws`)."""
     title: str = ""
     """The document's own; empty when it has none."""
     author: str = ""
     """Who wrote or sent it, as the document says; empty when it does not."""
     written_at_s: float | None = None
     """The document's own date (of a mail: when it was sent), Unix time; None where it has none."""
+    _: KW_ONLY
     notes: list[str] = field(default_factory=list)
     """What the user should know of a file that was read, e.g. pages without text."""
+    kind: Kind = "text"
+    """What the document is for people, and for `kind:` in a query."""
     members: Iterator[Member] = field(default_factory=lambda: iter(()))
     """The files inside it, in its order; taken when `blocks` is exhausted. Each becomes a document of its own."""
 

@@ -2,8 +2,9 @@
 
 Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
 passages can be cut at sentences; a word hyphenated at a line's end is whole. Pages without a text layer
-(scans) are named in the notes; no OCR happens here. A file that pdfium refuses as damaged, cut off mostly, is
-given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and that is said.
+(scans) are drawn where somebody looks at them, and named in the notes. A file that pdfium refuses as damaged, cut
+off mostly, is given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and
+that is said.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
+from rag.pdf_places import draw_page
+from rag.pictures import Drawing
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time_of_pdf
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 MAX_OUTLINE_ENTRIES = 5000
 MIN_PART_CHARS = 80
 """Less than this before a heading is a page number or a running title: no part of its own."""
+BLANK_SAMPLE = 997
+"""Every so many bytes of a page's pixels are looked at first."""
 FULL_LINE_SHARE = 0.7
 """A line this long, measured by the longest of its page, was broken by the page's width."""
 
@@ -60,7 +65,7 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     )
     if repaired:
         reading.notes.append("the file is damaged; what could be recovered of it was read")
-    reading.blocks = _blocks(document, file.name, reading.notes)
+    reading.blocks = _blocks(document, file.name, reading.notes, draws=limits.draws)
     return reading
 
 
@@ -118,13 +123,14 @@ def _repaired(file: OpenedFile) -> bytes | None:
     return rebuilt.getvalue()
 
 
-def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Block]:
+def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) -> Iterator[Block]:
     from pypdfium2 import PdfiumError
 
     outline = _outline(document)
     path: list[tuple[int, str]] = []
     without_text: list[int] = []
     damaged: list[int] = []
+    drawn: list[int] = []
     for index in range(len(document)):
         try:
             text = _page_text(document, index)
@@ -132,7 +138,12 @@ def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Bloc
             damaged.append(index + 1)
             continue
         if not text.strip():
-            without_text.append(index + 1)
+            drawing = _drawing(document, index) if draws else None
+            if drawing is None:
+                without_text.append(index + 1)
+            else:
+                drawn.append(index + 1)
+                yield Block("", drawing=drawing)
             continue
         for headings, part in _parts(text, outline[index], path):
             for stretch in cut_stretches([join_broken_lines(part)]):
@@ -143,12 +154,29 @@ def _blocks(document: PdfDocument, name: str, notes: list[str]) -> Iterator[Bloc
             raise DamagedFile(f"{name}: none of its pages can be read", hint="get it again from where it came")
         raise ReadError(
             f"{name} has no text layer on any page: it is a scan, or pictures only",
-            hint="text in pictures is not read yet (OCR comes with pictures); a copy with a text layer can be indexed",
+            hint="add it to the library: the text on its pages is read there (OCR)",
         )
+    if drawn:
+        notes.append(f"no text layer on {_pages(drawn)}: the text was read from the picture (OCR)")
     if without_text:
         notes.append(f"no text layer on {_pages(without_text)} (scanned?)")
     if damaged:
         notes.append(f"{_pages(damaged)} cannot be read")
+
+
+def _drawing(document: PdfDocument, index: int) -> Drawing | None:
+    """A page without text as it looks; None where it is blank, or too long and thin to be drawn."""
+    page = document[index]
+    try:
+        drawn = draw_page(page)
+    except ValueError:
+        return None
+    finally:
+        page.close()
+    if len(set(drawn.rgb[::BLANK_SAMPLE])) == 1 and len(set(drawn.rgb)) == 1:
+        return None
+    units_per_px = drawn.width_pt / drawn.width_px
+    return Drawing(drawn.width_px, drawn.height_px, drawn.rgb, index + 1, units_per_px)
 
 
 def _page_text(document: PdfDocument, index: int) -> str:

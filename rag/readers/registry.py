@@ -29,7 +29,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "subtitles": ("subtitles/1", "rag.readers.subtitles", "read_subtitles"),
     "notebook": ("notebook/1", "rag.readers.notebook", "read_notebook"),
     "html": ("html/2", "rag.readers.html", "read_html"),
-    "pdf": ("pdfium/3", "rag.readers.pdf", "read_pdf"),
+    "pdf": ("pdfium/4", "rag.readers.pdf", "read_pdf"),
     "docx": ("docx/2", "rag.readers.docx", "read_docx"),
     "odt": ("odf/1", "rag.readers.odf_text", "read_odt"),
     "ods": ("odf/1", "rag.readers.ods", "read_ods"),
@@ -47,6 +47,8 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "calendar": ("ics/1", "rag.readers.calendar_ics", "read_calendar"),
     "contacts": ("vcf/1", "rag.readers.contacts_vcf", "read_contacts"),
     "archive": ("archive/1", "rag.readers.archive", "read_archive"),
+    "picture": ("picture/1", "rag.readers.picture", "read_picture"),
+    "svg": ("svg/1", "rag.readers.svg", "read_svg"),
     "recording": ("recording/1", "rag.readers.recording", "refuse_recording"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""

@@ -50,6 +50,8 @@ Format = Literal[
     "contacts",
     "archive",
     "recording",
+    "picture",
+    "svg",
 ]
 
 HEAD_BYTES = 4096
@@ -92,6 +94,8 @@ _FORMATS: dict[Format, str] = {
     "calendar": "ics ical ifb",
     "contacts": "vcf vcard",
     "archive": "zip tar tgz taz gz tbz tbz2 tb2 bz2 txz xz",
+    "picture": "jpg jpeg jpe jfif png apng gif bmp dib tif tiff webp heic heif avif",
+    "svg": "svg svgz",
     # Sound, and films for their sound; `ts` is TypeScript.
     "recording": "mp3 wav wave flac ogg oga opus spx m4a m4b aac aif aiff aifc amr ape caf w64 wma mka"
     " mp4 m4v mkv mov avi webm wmv asf flv f4v mpg mpeg m2ts mts 3gp 3g2 ogv",
@@ -112,6 +116,7 @@ _BINARY_FORMATS: dict[str, str] = {
     "msg": "an Outlook message",
     "epub": "an e-book (EPUB)",
     "archive": "an archive",
+    "picture": "a picture",
 }
 """They are known by their bytes; a text is none of them, whatever it is called."""
 _MAYBE_MAIL = frozenset({None, "text", "msg", "mbox"})
@@ -164,6 +169,9 @@ _BINARY_MAGIC_BYTES = (b"MZ", b"GIF8", b"ID3", b"BZh", b"Rar!", b"GGUF", b"OggS"
 
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+"""Of files in ISO's base format, which most films have too."""
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 """gzip, bzip2 and xz: a TAR is in them, or a single file."""
 _TAR_AT, _TAR = 257, b"ustar"
@@ -173,7 +181,7 @@ OLE_SCAN_BYTES = 1 << 20
 
 _UNSUPPORTED_HINT = (
     "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files,"
-    " mail, e-books, recordings and archives"
+    " mail, e-books, pictures, recordings and archives"
 )
 _ACCEPTED = FORMAT_BY_EXTENSION.keys() | _REFUSED.keys()
 
@@ -207,6 +215,10 @@ def find_format(file: OpenedFile) -> Format:
         return _format_of_ole(file, named)
     if head.startswith(b"{\\rtf"):
         return "rtf"
+    if named in (None, "picture", "svg") and _is_picture(head, named):
+        return "picture"
+    if named == "svg":
+        return named
     if (what := _magic(head)) is not None:
         if named is not None:
             raise DamagedFile(f"{file.name} is not what its name says: it is {what}", hint="correct its name")
@@ -239,6 +251,16 @@ def _magic(head: bytes) -> str | None:
     if head.startswith(b"RIFF") and head[8:12] in (b"WAVE", b"AVI ", b"WEBP"):
         return "a recording, a film or a picture (RIFF)"
     return None
+
+
+def _is_picture(head: bytes, named: Format | None) -> bool:
+    """By its first bytes: what a picture is called tells little, cameras and browsers name many wrongly."""
+    return (
+        head.startswith(_PICTURES)
+        or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS)
+        or (head.startswith(b"BM") and named == "picture")
+    )
 
 
 def _is_packed_or_tar(head: bytes) -> bool:

@@ -9,14 +9,12 @@ from rag.errors import UnsupportedFile
 from rag.readers.sniff import accepts_name
 
 _CONVERT = "convert it to a kind that is read, or leave it out with a line in .homebodyignore"
-_LATER = "it is listed here, and read as soon as homebody can"
 
 _KINDS: tuple[tuple[str, str, str], ...] = (
     (
-        "a picture: pictures are not read yet",
-        _LATER,
-        "jpg jpeg jpe jfif png gif bmp tif tiff webp heic heif avif jxl jp2 svg svgz ico psd xcf raw cr2 cr3 nef arw"
-        " dng orf rw2 raf srw eps ai sketch fig kra tga dds exr hdr",
+        "a picture of a kind that is not read",
+        "save it as JPEG or PNG",
+        "jxl jp2 ico psd xcf raw cr2 cr3 nef arw dng orf rw2 raf srw eps ai sketch fig kra tga dds exr hdr",
     ),
     (
         "a recording of a kind that is not read",

@@ -28,6 +28,7 @@ from pipelines.events import (
     TurnStarted,
 )
 from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, PassageView, SavedTurn
+from pipelines.look import Look
 from pipelines.page_picture import PagePicture
 from pipelines.paths import HomePaths
 from pipelines.settings import LibrarySettings, LookSettings, Settings
@@ -186,6 +187,9 @@ class FakeHome:
         self.found: deque[SearchResult | Exception] = deque()
         """What the next searches find."""
         self.looked_for: list[str] = []
+        self.looked_at: list[Path] = []
+        """Pictures."""
+        self.seen: deque[Look | Exception] = deque()
         self.pages = FakePages()
         self.files: list[DocumentRow] = []
         self.roots: tuple[str, ...] = ("/files",)
@@ -294,6 +298,13 @@ class FakeHome:
             if stop.is_set():
                 return
             yield event
+
+    def look(self, path: Path, stop: threading.Event) -> Look:  # noqa: ARG002
+        self.looked_at.append(path)
+        seen = self.seen.popleft()
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
 
     def search(
         self,

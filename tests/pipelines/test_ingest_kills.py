@@ -35,7 +35,7 @@ def make_archives(folder: Path, seed: int) -> None:
         own: dict[str, bytes | str] = {f"own {each}.txt": text(80) for each in range(6)}
         copies = {f"copy {each}.txt": copy for each, copy in enumerate(beside)}
         (folder / f"{number}.zip").write_bytes(
-            zip_with_encrypted("secret.txt", {**own, "inner.zip": inner, **copies, "picture.png": b"\x89PNG"})
+            zip_with_encrypted("secret.txt", {**own, "inner.zip": inner, **copies, "picture.psd": b"8BPS"})
         )
     (folder / "6" / "long.txt").write_text("\n\n".join(text(45) for _ in range(1200)))
 

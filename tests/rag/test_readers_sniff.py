@@ -66,8 +66,8 @@ def test_a_name_that_lies_is_refused_saying_what_it_is(
 
 
 def test_kinds_that_no_reader_takes_are_refused(opened: Opened, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedFile, match="PNG"):
-        find_format(opened(tmp_path / "a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 100))
+    with pytest.raises(UnsupportedFile, match="Photoshop"):
+        find_format(opened(tmp_path / "a.psd", b"8BPS" + b"\0" * 100))
     with pytest.raises(UnsupportedFile, match="old format"):
         find_format(opened(tmp_path / "a.doc", OLE))
     with pytest.raises(UnsupportedFile, match="7-Zip"):
