@@ -88,7 +88,9 @@ def test_hidden_files_secrets_and_caches_are_not_entered(tmp_path: Path) -> None
 
 
 def test_names_that_no_reader_takes_are_left_out(tmp_path: Path) -> None:
-    make(tmp_path, "a.md", "A.PDF", "README", "program.exe", "notes.txt~", "#notes.txt#", "server.pem", "id_rsa", "x.swp")
+    make(
+        tmp_path, "a.md", "A.PDF", "README", "program.exe", "notes.txt~", "#notes.txt#", "server.pem", "id_rsa", "x.swp"
+    )
     assert found_in(tmp_path, accepts_name) == ["A.PDF", "README", "a.md"]
 
 
