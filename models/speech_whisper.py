@@ -11,7 +11,6 @@ came out improbable or repetitive is decoded again with more care; what is still
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,20 +30,18 @@ if TYPE_CHECKING:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
     from faster_whisper.transcribe import Segment
 
-LOGGER = logging.getLogger(__name__)
-
 FILES = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json faster-whisper would fetch one from the network."""
 
 MAX_COMPRESSION_RATIO = 2.4
 MIN_AVERAGE_LOG_PROBABILITY = -1.0
+SURE_LOG_PROBABILITY = -0.5
 MAX_NO_SPEECH_PROBABILITY = 0.6
 CAREFUL_TEMPERATURES = (0.0, 0.2, 0.4, 0.6)
 CAREFUL_BEAM = 5
 RETRY_MIN_WORD_PROBABILITY = 0.5
 """Of the words, on average, where no voice was detected: only what is heard clearly counts."""
 RETRY_UP_TO_S = 30.0
-SURE_LANGUAGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +184,18 @@ class WhisperSpeech:
         if segment is None:
             return
         words = _words(segment)
-        if _is_doubtful(segment) or is_loop([word.text for word in words]):
-            careful = self._carefully(chunk.samples, language)
-            words = [word for each in careful if not _is_doubtful(each) for word in _words(each)]
-            if is_loop([word.text for word in words]):
-                LOGGER.info("a loop was dropped: %.60s", segment.text)
-                return
+        if _is_doubtful(segment):
+            words = self._careful_words(chunk.samples, language)
         yield from sentences_of(chunk.in_recording(words))
+
+    def _careful_words(self, samples: NDArray[np.float32], language: str) -> list[Word]:
+        """Of one chunk decoded with care; what is still doubtful, or more likely no speech, is dropped."""
+        return [
+            word
+            for segment in self._carefully(samples, language)
+            if not _is_doubtful(segment) and segment.no_speech_prob <= MAX_NO_SPEECH_PROBABILITY
+            for word in _words(segment)
+        ]
 
     def _carefully(self, samples: NDArray[np.float32], language: str) -> list[Segment]:
         """Decode one chunk alone, with a beam and, where that does not help, at random."""
@@ -219,13 +221,8 @@ class WhisperSpeech:
         """A short recording in which no voice was detected, though it is loud enough for one: the detector misses
         some. Only what Whisper is sure of counts."""
         found = LanguageFound(language, 1.0) if language else self._find_language(self._loaded().model, samples)
-        words = [
-            word
-            for segment in self._carefully(samples, found.language)
-            if not _is_doubtful(segment) and segment.no_speech_prob <= MAX_NO_SPEECH_PROBABILITY
-            for word in _words(segment)
-        ]
-        if not words or is_loop([word.text for word in words]):
+        words = self._careful_words(samples, found.language)
+        if not words:
             return
         if float(np.mean([word.probability for word in words])) < RETRY_MIN_WORD_PROBABILITY:
             return
@@ -292,9 +289,10 @@ def cuda_devices() -> int:
 
 
 def _is_doubtful(segment: Segment) -> bool:
-    if segment.compression_ratio > MAX_COMPRESSION_RATIO:
+    """Improbable, or repetitive in a way that nobody speaks: who says a sentence twice compresses well, too."""
+    if segment.avg_logprob < MIN_AVERAGE_LOG_PROBABILITY or is_loop(segment.text.split()):
         return True
-    return segment.avg_logprob < MIN_AVERAGE_LOG_PROBABILITY
+    return segment.compression_ratio > MAX_COMPRESSION_RATIO and segment.avg_logprob < SURE_LOG_PROBABILITY
 
 
 def _words(segment: Segment) -> list[Word]:

@@ -19,7 +19,7 @@ def weights_dir() -> Path:
     named = os.environ.get("HOMEBODY_TEST_WEIGHTS", "")
     folder = Path(named) if named else PROJECT_ROOT / ".build" / "test-home" / "models"
     if not folder.is_dir():
-        pytest.skip("no weights here; `make test` fetches the small ones (about 120 MB)")
+        pytest.skip("no weights here; `make test` fetches the small ones (about 200 MB)")
     return folder
 
 

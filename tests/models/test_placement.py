@@ -273,3 +273,22 @@ def test_a_gguf_embedders_threads_are_those_of_embedding() -> None:
     needs = replace(EMBED, engine="llama")
     assert place("embed", two_core_vm(), MEASURED, needs).threads == 1
     assert "fastest measured" in place("embed", two_core_vm(), MEASURED, needs).reason
+
+
+def test_speech_runs_on_the_cpu_or_cuda_and_says_that_there_is_no_way_to_an_npu() -> None:
+    speech = ModelNeeds("whisper-base", 300 * 10**6)
+    laptop = place("speech", intel_laptop(), None, speech)
+    assert (laptop.device, laptop.threads, laptop.arithmetic) == ("CPU", intel_laptop().cpu.worker_cores, "int8")
+    assert "8-bit" in laptop.reason
+    npu = place("speech", snapdragon_x(), None, speech, device="npu")
+    assert npu.device == "CPU"
+    assert npu.fallback is not None
+    assert "no NPU path" in npu.fallback.why
+    gpu = place("speech", nvidia_desktop(), None, replace(speech, cuda_devices=1))
+    assert gpu.device == "NVIDIA GeForce RTX 4070 (CUDA)"
+    assert place("speech", nvidia_desktop(), None, replace(speech, cuda_devices=1), device="cpu").device == "CPU"
+    without = place("speech", apple_m(), None, speech, device="gpu")
+    assert without.fallback is not None
+    assert without.fallback.running == "CPU"
+    assert place("speech", apple_m(), None, speech, threads=3).threads == 3
+    assert place("speech", apple_m(), None, speech, wish="quiet").threads == 4
