@@ -1,4 +1,4 @@
-"""Open a file with the program the user's system has for it, at a page or a line where that program takes one.
+"""Open a file with the program the user's system has for it, at a page, a line or a second where that one can.
 
 Only ever called for a key the user pressed, or a command they gave. The desktop says which program it uses for the
 file; of those known here the way to name a page or a line is known too (`PAGE_VIEWERS`, `LINE_EDITORS`). Programs are
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app.messages import Failure
+from app.players import player_command
 from app.terminal_text import clean_line
 
 ASK_TIMEOUT_S = 5.0
@@ -127,9 +128,15 @@ class Desktop:
 
 
 def open_in_system_viewer(
-    path: str, *, page: int | None = None, line: int | None = None, desktop: Desktop | None = None
+    path: str,
+    *,
+    page: int | None = None,
+    line: int | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    desktop: Desktop | None = None,
 ) -> Failure | None:
-    """Start the viewer and return at once.
+    """Start the viewer, or the player for a stretch of a recording, and return at once.
 
     Returns what the user should know, in words: what kept it from starting, or that it shows the file around the one
     that was asked for; otherwise None.
@@ -140,9 +147,12 @@ def open_in_system_viewer(
         return Failure(f"{clean_line(path)} is no longer there.", "update the library: F3, then u")
     is_inside = str(file) != str(Path(path).absolute())
     if is_inside:
-        page = line = None
+        page = line = start_s = None
     try:
-        command = command_for(str(file), page=page, line=line, desktop=desktop)
+        if start_s is not None:
+            command = player_command(str(file), start_s, end_s, desktop, program_name)
+        else:
+            command = command_for(str(file), page=page, line=line, desktop=desktop)
         if command:
             desktop.start(command)
         else:

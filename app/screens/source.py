@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.widgets.source_row import Sources
     from pipelines.home import Home, PassageView
     from pipelines.page_picture import PagePicture
-    from pipelines.turn import Citation
+    from pipelines.turn import Citation, Locator
 
 LOST = "This passage has left the library since. This is what was quoted:"
 HEADING_SEPARATOR = " / "
@@ -237,13 +237,13 @@ class SourceScreen(HomeScreen):
 
     def action_open(self) -> None:
         cited = self.cited
-        self.open_file(cited.path, cited.locator.page, cited.locator.line)
+        self.open_file(cited.path, cited.locator)
 
     @work(thread=True, exclusive=True, group="viewer", exit_on_error=False)
-    def open_file(self, path: str, page: int | None, line: int | None) -> None:
+    def open_file(self, path: str, at: Locator) -> None:
         from app.system_viewer import open_in_system_viewer
 
-        if said := open_in_system_viewer(path, page=page, line=line):
+        if said := open_in_system_viewer(path, page=at.page, line=at.line, start_s=at.start_s, end_s=at.end_s):
             self.post_message(WorkFailed(said))
 
     def action_copy(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.messages import Failure
+from app.players import player_command
 from app.system_viewer import NO_OPENER, Desktop, command_for, exec_of, open_in_system_viewer, program_name
 
 
@@ -120,6 +121,37 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
         assert said is not None
         assert "\x1b" not in said.text
         assert said.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("program", "installed", "expected"),
+    [
+        (["mpv", "--force-window"], [], ["mpv", "--start=11.50", "--end=15.50", "--"]),
+        ([], ["ffplay"], ["ffplay", "-autoexit", "-nodisp", "-loglevel", "quiet", "-ss", "11.50", "-t", "4.00", "-i"]),
+        (["/usr/bin/totem"], ["vlc"], ["vlc", "--start-time=11.50", "--stop-time=15.50", "--play-and-exit"]),
+        (
+            ["flatpak", "run", "io.mpv.Mpv"],
+            ["mplayer"],
+            ["mplayer", "-really-quiet", "-ss", "11.50", "-endpos", "4.00"],
+        ),
+        (["totem"], [], ["xdg-open"]),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="xdg-open is Linux's")
+def test_a_stretch_of_a_recording_is_played(
+    tmp_path: Path, program: list[str], installed: list[str], expected: list[str]
+) -> None:
+    file = tmp_path / "a memo.m4a"
+    file.write_bytes(b"x")
+    desktop = ScriptedDesktop(program, installed=installed)
+    assert open_in_system_viewer(str(file), start_s=12.0, end_s=15.0, desktop=desktop) is None
+    assert desktop.history == [[*expected, str(file)]]
+    assert player_command("/x/a.mp3", 0.2, None, ScriptedDesktop(["mpv"]), program_name) == [
+        "mpv",
+        "--start=0.00",
+        "--",
+        "/x/a.mp3",
+    ]
 
 
 def test_this_machine_can_be_asked_without_harm(tmp_path: Path) -> None:
