@@ -208,8 +208,8 @@ def _copied_source(cited: Citation) -> str:
 def index_progress(event: IndexProgress) -> str:
     """`Reading 120 of 2,000 files · 35/s`."""
     verb = {"walking": "Looking for files", "reading": "Reading", "embedding": "Embedding", "storing": "Storing"}
-    verb["re-embedding"] = "Embedding anew"
-    noun = "file" if event.phase in ("walking", "reading") else "passage"
+    verb["re-embedding"], verb["looking"] = "Embedding anew", "Looking at pictures"
+    noun = {"walking": "file", "reading": "file", "looking": "picture"}.get(event.phase, "passage")
     if event.phase == "walking" and not event.done:
         return verb["walking"]
     amount = f"{event.done:,} of {counted(event.total, noun)}" if event.total else counted(event.done, noun)

@@ -16,6 +16,7 @@ _PHASES = {
     "reading": ("Reading", "file"),
     "embedding": ("Embedding", "passage"),
     "re-embedding": ("Embedding anew", "passage"),
+    "looking": ("Looking at pictures", "picture"),
     "storing": ("Storing", "passage"),
 }
 

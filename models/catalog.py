@@ -162,6 +162,8 @@ class ModelEntry(_Frozen):
     minimum: str = ""
     """What the machine should have, in words."""
     note: str = ""
+    quantize_here: bool = False
+    """Floats: a copy in 8 bits is made on this machine after the download, if it keeps enough."""
 
     @model_validator(mode="after")
     def _hang_together(self) -> ModelEntry:

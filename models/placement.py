@@ -16,7 +16,7 @@ from models.onnx_devices import CPU_PROVIDER, OnnxDevice
 from models.onnx_session import CPU, OnnxPlacement, SessionReport
 from models.profile import DeviceProfile
 
-Task = Literal["chat", "embed", "rerank", "ocr", "labels", "speech"]
+Task = Literal["chat", "embed", "rerank", "ocr", "labels", "clip", "speech"]
 DeviceWish = Literal["auto", "cpu", "gpu", "npu"]
 ProfileWish = Literal["auto", "quiet", "low-memory"]
 KvType = Literal["f16", "q8_0"]

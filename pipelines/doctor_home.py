@@ -26,6 +26,7 @@ def checks(subject: Subject) -> Iterator[Check]:
     yield check_weights(subject, "chat")
     yield check_weights(subject, "embed")
     yield check_weights(subject, "rerank")
+    yield check_clip(subject)
 
 
 def check_folder(subject: Subject) -> Check:
@@ -95,3 +96,29 @@ def check_weights(subject: Subject, task: Literal["chat", "embed", "rerank"]) ->
     except ModelError as error:
         return Check(name, "fail", str(error), error.hint)
     return Check(name, "ok", f"{model.id}, {model.bytes_on_disk / 1e6:,.0f} MB, verified")
+
+
+def check_clip(subject: Subject) -> Check:
+    """The CLIP that pictures would be found with: there, and what its copy in 8 bits keeps of it."""
+    from models.clip_files import find_clip
+
+    name, named = "clip weights", subject.settings.clip.model
+    try:
+        if named and is_path(named):
+            folder = Path(named).expanduser()
+            model_id, told = str(folder), "your own files"
+        else:
+            entry = installed_default(subject.weights, subject.machine, "clip")
+            if not named and entry is None:
+                return Check(
+                    name, "ok", "none: pictures are found by their words and labels (homebody models pull --for clip)"
+                )
+            model = subject.weights.require(named or (entry.id if entry is not None else ""))
+            folder, model_id, told = model.folder, model.id, "verified"
+        files = find_clip(folder)
+    except ModelError as error:
+        return Check(name, "fail", str(error), error.hint)
+    detail = f"{model_id}, {files.bytes / 1e6:,.0f} MB, {told}"
+    if files.quantized is not None:
+        detail += f"; quantized here, cosine with the float model {files.quantized.least_cosine:.4f} at worst"
+    return Check(name, "ok", detail)

@@ -26,6 +26,7 @@ from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
 from models.profile import ProfileStore, candidate_threads, measure_chat
 from models.speech import SpeechModel
 from models.weights import Weights
+from pipelines.clip_engine import ClipEngine
 from pipelines.engine_room import EngineRoom
 from pipelines.events import Notice
 from pipelines.home import EnginesStatus
@@ -36,7 +37,7 @@ from pipelines.settings import DeviceChoice, Settings
 from pipelines.speech_engine import SpeechEngine
 from pipelines.text_engines import TextEngines
 from pipelines.turn import Placement
-from rag.ports import Reranker, TextEmbedder
+from rag.ports import ImageEncoder, Reranker, TextEmbedder
 
 if TYPE_CHECKING:
     from models.chat_llama import ChatLlama
@@ -69,6 +70,7 @@ class Engines:
         ocr: OcrEngine | None = None,
         labeller: Labeller | None = None,
         recogniser: SpeechModel | None = None,
+        image_encoder: ImageEncoder | None = None,
     ) -> None:
         """`device` overrides the settings'. Engines given replace the real ones; see `TextEngines`."""
         self._paths = paths
@@ -76,6 +78,8 @@ class Engines:
         self._room = EngineRoom(paths, settings, device)
         self.text = TextEngines(self._room, embedders=embedders, reranker=reranker)
         """Embedders and the reranker."""
+        self.clip = ClipEngine(self._room, encoder=image_encoder)
+        """What knows pictures by their looks."""
         self.speech = SpeechEngine(self._room, recogniser=recogniser)
         """What listens to recordings."""
         self.pictures = PictureEngines(self._room, ocr=ocr, labeller=labeller)
@@ -280,6 +284,8 @@ class Engines:
         if rerank is not None:
             placements["rerank"] = rerank
         placements.update((each.task, each) for each in self.pictures.placements())
+        if (clip := self.clip.placement()) is not None:
+            placements["clip"] = clip
         if (speech := self.speech.placement()) is not None:
             placements["speech"] = speech
         return placements
@@ -296,6 +302,7 @@ class Engines:
             self._chat_placement,
             *self.text.loaded_placements(),
             *self.pictures.loaded_placements(),
+            *self.clip.loaded_placements(),
             *self.speech.loaded_placements(),
         ):
             if placement is not None and placement.fallback is not None:

@@ -66,7 +66,7 @@ AnswerEvent = Notice | TurnStarted | EngineLoading | Retrieved | PromptBuilt | P
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    phase: Literal["walking", "reading", "embedding", "re-embedding", "storing"]
+    phase: Literal["walking", "reading", "embedding", "re-embedding", "looking", "storing"]
     done: int
     total: int
     """0 while unknown."""

@@ -31,6 +31,7 @@ from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.followed_roots import FollowedRoots
 from pipelines.foreground import BatteryWatch, Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
+from pipelines.image_indexing import ImageIndexing
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
 from pipelines.look import Look, look
@@ -53,13 +54,14 @@ from rag.embed_first import embed_first
 from rag.embedder_change import change_under_way
 from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
 from rag.identity import check_identity
+from rag.image_vectors import ImageVectors
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.path_text import path_text
 from rag.pdf_pages import PdfPages
-from rag.ports import Reranker, TextEmbedder
+from rag.ports import ImageEncoder, Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
@@ -91,6 +93,7 @@ def open_home(
     ocr: OcrEngine | None = None,
     labeller: Labeller | None = None,
     recogniser: SpeechModel | None = None,
+    image_encoder: ImageEncoder | None = None,
 ) -> Home:
     """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
     is the default, `other_embedders` are installed too.
@@ -109,6 +112,7 @@ def open_home(
         ocr=ocr,
         labeller=labeller,
         recogniser=recogniser,
+        image_encoder=image_encoder,
     )
     return HomeOnThisMachine(paths, settings, engines, write=write)
 
@@ -236,6 +240,18 @@ class HomeOnThisMachine:
             embedders=self._embedders,
             chroma=self._chroma,
             foreground=self._foreground,
+            look=self._image_indexing.run,
+        )
+
+    @cached_property
+    def _image_vectors(self) -> ImageVectors:
+        return ImageVectors(self._db)
+
+    @cached_property
+    def _image_indexing(self) -> ImageIndexing:
+        clip = self._engines.clip
+        return ImageIndexing(
+            self._image_vectors, self._reader, self._foreground, model_id=clip.model_id, encoder=clip.encoder
         )
 
     def _walk(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
@@ -293,11 +309,24 @@ class HomeOnThisMachine:
             embedder,
             scopes=self._scopes,
             reranking=self._reranking(notices) if embedder is not None else None,
+            images=self._image_vectors,
+            image_encoder=self._image_encoder(notices),
         )
         found = search.find(query, k=k, join=join)
         if "_ingest" in self.__dict__:  # what is asked next is likely there too
             self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in found.hits]))
         return found.hits, (*notices, *map(Notice, found.notes))
+
+    def _image_encoder(self, notices: list[Notice]) -> ImageEncoder | None:
+        """None where no picture has a vector, or there is no CLIP; said where one is and does not work."""
+        known = self._image_vectors.identity()
+        if known is None or known.model_id != self._engines.clip.model_id() or not self._image_vectors.count():
+            return None
+        try:
+            return self._engines.clip.encoder()
+        except ModelError as error:
+            notices.append(Notice(f"{error}: pictures were found by their words only", error.hint))
+            return None
 
     def _reranking(self, notices: list[Notice]) -> Reranking | None:
         """None where no reranker is installed or wanted, and said where one is and does not work."""

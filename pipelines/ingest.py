@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
@@ -88,10 +88,12 @@ class Ingest:
         reading_identity: str = "",
         readers: frozenset[str] = frozenset(),
         refuse_name: RefuseName = lambda _name: None,
+        look: Callable[[threading.Event], Iterator[IndexEvent]] | None = None,
     ) -> None:
         """`reading_identity` changes when a file that failed is worth another try: the reader's limits, versions.
         `readers` are the names and versions there are: what others have read is read again. Files whose names
         `refuse_name` refuses are listed as not supported, without being opened.
+        `look` gives pictures their vectors, when all words are stored and embedded.
         `embedders` are asked once a run, and only when there is something to embed; where they raise ModelError
         (WeightsMissing, …) the run stores words only and says so.
         """
@@ -104,6 +106,7 @@ class Ingest:
         self._foreground = foreground
         self._standing = standing_for(reading_identity, readers)
         self._refuse_name = refuse_name
+        self._look = look
         self._documents = Documents(db)
         self._members = Members(db, self._documents)
         self._roots = Roots(db)
@@ -154,6 +157,8 @@ class Ingest:
             run.removed += self._documents.remove(plan.gone)
             if tell_chroma:
                 yield from self.tell_chroma(stop)
+        if self._look is not None and not stop.is_set():
+            yield from self._look(stop)
         run.unsupported = self._documents.count_unsupported(plan.roots)
         yield IndexDone(run.report())
 

@@ -35,6 +35,7 @@ from pipelines.pull_events import (
     SourceSkipped,
 )
 from pipelines.pull_one import OneModel, free_bytes_at
+from pipelines.quantize_here import quantize_here
 
 
 def sources_named(source: str) -> tuple[WeightsSource, ...]:
@@ -183,6 +184,7 @@ class _Pull:
         faulty = self.weights.faulty_files(entry.id)
         if not faulty:
             yield AlreadyInstalled(entry.id, folder)
+            yield from quantize_here(entry, folder)
             return
         model = OneModel(entry, faulty, self.weights.staging_dir(entry.id), self.stop, self.free_bytes)
         yield from model.take_up_earlier_try()
@@ -194,6 +196,7 @@ class _Pull:
         self.weights.adopt(entry.id, model.staged, source=model.source, revision=model.revision)
         shutil.rmtree(model.staging, ignore_errors=True)
         yield PullDone(entry.id, folder, model.source, entry.bytes, time.monotonic() - started_at)
+        yield from quantize_here(entry, folder)
 
     def _ask_in_turn(self, model: OneModel) -> Iterator[PullEvent]:
         failures: list[DownloadFailed] = []

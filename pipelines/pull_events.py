@@ -76,6 +76,33 @@ class PullDone:
 
 
 @dataclass(frozen=True, slots=True)
+class PullQuantizing:
+    """A copy in 8 bits is being made, and compared with the floats."""
+
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullQuantized:
+    model_id: str
+    bytes_before: int
+    bytes_after: int
+    times_as_fast: float
+    """A picture through the copy, against the floats."""
+    least_cosine: float
+    mean_cosine: float
+    """Of the pictures' and texts' vectors that were compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullNotQuantized:
+    """The copy could not be made or keeps too little: the floats serve."""
+
+    model_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PullStopped:
     """The user stopped it; what has come is kept."""
 
@@ -90,5 +117,8 @@ PullEvent = (
     | PullChecking
     | SourceSkipped
     | PullDone
+    | PullQuantizing
+    | PullQuantized
+    | PullNotQuantized
     | PullStopped
 )

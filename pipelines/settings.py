@@ -36,6 +36,11 @@ class EmbedSettings(Section):
     threads: int = Field(default=0, ge=0, le=512)
 
 
+class ClipSettings(Section):
+    model: str = Field(default="", max_length=4096)
+    """A catalogue id, or a folder that `homebody models export` made; empty takes the preferred installed one."""
+
+
 class SpeechSettings(Section):
     model: str = ""
     """A catalogue id; empty takes the preferred installed one."""
@@ -90,6 +95,7 @@ class Settings(Section):
     chat: ChatSettings = ChatSettings()
     embed: EmbedSettings = EmbedSettings()
     speech: SpeechSettings = SpeechSettings()
+    clip: ClipSettings = ClipSettings()
     device: DeviceSettings = DeviceSettings()
     library: LibrarySettings = LibrarySettings()
     search: SearchSettings = SearchSettings()

@@ -37,8 +37,8 @@ FETCHED_AT_LEAST = 50
 WORDS_WEIGHT = 1.0
 VECTORS_WEIGHT = 1.0
 NAMES_WEIGHT = 1.0
-IMAGES_WEIGHT = 2.0
-"""A picture is found by its looks alone, where a passage is found by words and by vectors."""
+IMAGES_WEIGHT = 1.5
+"""A picture found by its looks alone comes before passages found by words or by vectors, behind those found by both."""
 MOST_IMAGES_SHARE = 0.5
 """Of the places wanted: what only looks right must leave room for what says it."""
 PASSAGES_A_NAMED_FILE = 3

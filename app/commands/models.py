@@ -311,6 +311,14 @@ def _follow_pull(events: Iterator[PullEvent], console: Console) -> list[dict[str
             case told.PullDone(model_id=model_id, path=path, source=source, bytes=count, seconds=seconds):
                 say(f"installed {model_id}, {size(count)} in {duration(seconds)}")
                 installed.append({"id": model_id, "path": str(path), "source": source, "bytes": count})
+            case told.PullQuantizing(model_id=model_id):
+                progress.show(f"quantizing {model_id}", f"quantizing {model_id}, and comparing it with the floats")
+            case told.PullQuantized():
+                sizes = f"{size(event.bytes_before)} to {size(event.bytes_after)}"
+                kept = f"cosine with the floats {event.mean_cosine:.4f} on average, {event.least_cosine:.4f} at worst"
+                say(f"quantized {event.model_id}: {sizes}, {event.times_as_fast:.1f} times as fast, {kept}")
+            case told.PullNotQuantized(model_id=model_id, reason=reason):
+                say(f"{model_id} is used as it is: {reason}")
             case told.PullStopped():
                 progress.clear()
     return installed

@@ -126,7 +126,7 @@ def test_another_encoder_drops_the_vectors_and_they_wait_again(db: LibraryDb, im
     assert images.waiting() == []
     assert images.like_text("red", other) == []
     assert images.claim(other) == 4
-    assert [content_id for content_id, _ in images.waiting()] == sorted(each for some in ids.values() for each in some)
+    assert [content_id for content_id, *_ in images.waiting()] == sorted(each for some in ids.values() for each in some)
     assert images.claim(other) == 0
 
 
@@ -172,7 +172,6 @@ def test_pictures_do_not_drown_texts(db: LibraryDb, images: ImageVectors) -> Non
     for number in range(10):
         record(db, f"/red{number}.txt", [f"red is the colour of number {number}"])
     kinds = [hit.kind for hit in search_of(db, images, encoder).search("red", k=10)]
-    assert kinds.count("image") == 5
-    assert kinds.count("text") == 5
+    assert kinds.count("image") == kinds.count("text") == 5
     only = search_of(db, images, encoder).search("red kind:image", k=10)
     assert [hit.kind for hit in only] == ["image"] * 10

@@ -1,0 +1,134 @@
+"""Pictures in a library with a real, small CLIP: indexed, found by what they show, looked at anew for another CLIP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.labels import Label
+from models.ocr import TextLine
+from pipelines.events import IndexDone, IndexEvent, IndexProgress, Notice
+from pipelines.factory import open_home
+from pipelines.home import Home
+from pipelines.paths import HomePaths
+from pipelines.settings import ClipSettings, Settings
+from tests.fakes import CountableEmbedder, ScriptedChatModel
+
+CLIP = Path(__file__).parent.parent / "data" / "tiny-clip"
+
+
+class Blind:
+    """Reads nothing and knows no label: what is found is found by CLIP."""
+
+    model_id = "blind"
+
+    def read(self, _rgb: NDArray[np.uint8], _between: Callable[[], None] = lambda: None) -> list[TextLine]:
+        return []
+
+    def labels(self, _rgb: NDArray[np.uint8]) -> list[Label]:
+        return []
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Ten scenes that the model was never trained on, and some texts."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    for number in range(10):
+        shutil.copy(CLIP / "scenes" / f"{number:02}.png", folder)
+    for number, text in enumerate(["The rent is due in May.", "Photos are kept in the shed.", "A shape of things."]):
+        (folder / f"note{number}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def open_one(tmp_path: Path) -> Iterator[Callable[[Path], Home]]:
+    opened: list[Home] = []
+
+    def opener(clip: Path) -> Home:
+        home = open_home(
+            HomePaths(tmp_path / "home"),
+            Settings(clip=ClipSettings(model=str(clip))),
+            chat_model=ScriptedChatModel(),
+            embedder=CountableEmbedder(),
+            ocr=Blind(),
+            labeller=Blind(),
+        )
+        opened.append(home)
+        return home
+
+    yield opener
+    for home in opened:
+        home.close()
+
+
+def index(home: Home, folder: Path) -> list[IndexEvent]:
+    events = list(home.index([folder], threading.Event()))
+    assert isinstance(events[-1], IndexDone)
+    return events
+
+
+def looked_at(events: list[IndexEvent]) -> int:
+    return sum(isinstance(event, IndexProgress) and event.phase == "looking" for event in events)
+
+
+def test_pictures_are_found_by_what_they_show(open_one: Callable[[Path], Home], library: Path) -> None:
+    home = open_one(CLIP)
+    assert looked_at(index(home, library)) == 10
+    assert looked_at(index(home, library)) == 0
+    captions = json.loads((CLIP / "scenes" / "captions.json").read_text(encoding="utf-8"))[:10]
+    places = []
+    for number, caption in enumerate(captions):
+        names = [Path(hit.path).name for hit in home.search(f"photo of {caption}", k=5).hits]
+        places.append(names.index(f"{number:02}.png") if f"{number:02}.png" in names else 99)
+    assert sum(place < 5 for place in places) >= 8, places
+    assert sum(place == 0 for place in places) >= 6, places
+    best = home.search("when is the rent due", k=3).hits[0]
+    assert Path(best.path).name == "note0.txt"
+
+
+def test_another_clip_looks_at_every_picture_again(
+    open_one: Callable[[Path], Home], library: Path, tmp_path: Path
+) -> None:
+    home = open_one(CLIP)
+    index(home, library)
+    home.close()
+    other = tmp_path / "other-clip"
+    shutil.copytree(CLIP, other)
+    home = open_one(other)
+    events = index(home, library)
+    assert looked_at(events) == 10
+    assert any(isinstance(event, Notice) and "another CLIP" in event.text for event in events)
+
+
+def test_a_damaged_clip_is_told_and_the_words_are_kept(
+    open_one: Callable[[Path], Home], library: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken-clip"
+    shutil.copytree(CLIP, broken)
+    (broken / "visual" / "model.onnx").write_bytes(b"no model")
+    home = open_one(broken)
+    told = [event for event in index(home, library) if isinstance(event, Notice)]
+    assert any("found by their words only" in event.text for event in told)
+    assert home.search("rent", k=1).hits[0].path.endswith("note0.txt")
+
+
+def test_a_stopped_run_is_finished_by_the_next(open_one: Callable[[Path], Home], library: Path) -> None:
+    home, stop = open_one(CLIP), threading.Event()
+    seen = 0
+    for event in home.index([library], stop):
+        if isinstance(event, IndexProgress) and event.phase == "looking":
+            seen += 1
+            if seen == 4:
+                stop.set()
+    assert seen == 4
+    assert looked_at(index(home, library)) == 6
