@@ -51,9 +51,20 @@ def test_words_and_their_places_are_found(engine: RapidOcr) -> None:
         assert line.score > 0.5
 
 
-def test_upside_down_text_is_read(engine: RapidOcr) -> None:
-    found = engine.read(np.ascontiguousarray(drawn(("Hardware Store Miller & Sons",))[::-1, ::-1]))
-    assert "Hardware" in " ".join(line.text for line in found)
+def test_upside_down_text_is_read_where_it_stands(engine: RapidOcr) -> None:
+    found = engine.read(np.ascontiguousarray(drawn(LINES[:3])[::-1, ::-1]))
+    (store,) = [line for line in found if "Hardware" in line.text]
+    (plugs,) = [line for line in found if "plugs" in line.text]
+    assert store.box[1] > plugs.box[3]
+    assert store.box[2] > 600
+
+
+def test_long_upright_lines_are_not_turned(engine: RapidOcr) -> None:
+    text = "on no. three transfer invoice drill paint June by bank at deposit transfer"
+    picture = Image.new("RGB", (1240, 120), "white")
+    ImageDraw.Draw(picture).text((90, 40), text, fill=(25, 25, 35), font=ImageFont.load_default(size=30))
+    (line,) = engine.read(np.asarray(picture))
+    assert SequenceMatcher(None, line.text, text).ratio() > 0.95
 
 
 def test_pictures_without_text_give_nothing(engine: RapidOcr) -> None:
