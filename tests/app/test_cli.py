@@ -19,6 +19,7 @@ from app.options import Device
 from app.terminal_text import is_forbidden
 from models.errors import EngineFailed, WeightsMissing
 from models.fit import ChatSpeed, Machine
+from models.labels import Label
 from models.weights import Weights
 from pipelines.errors import QueryNotUnderstood
 from pipelines.events import (
@@ -35,6 +36,7 @@ from pipelines.events import (
     SearchResult,
 )
 from pipelines.home import Home
+from pipelines.look import Look, SeenText
 from pipelines.model_shelf import ModelShelf, Task
 from pipelines.paths import HomePaths
 from pipelines.pull_events import (
@@ -48,7 +50,8 @@ from pipelines.pull_events import (
     SourceSkipped,
 )
 from pipelines.settings import Settings
-from rag.errors import LibraryDamaged
+from rag.errors import DamagedFile, LibraryDamaged
+from rag.pictures import PictureFacts
 from rag.records import Hit
 from tests.app.fake_home import FakeHome, chunk, citation, document, done, sentence
 
@@ -373,6 +376,43 @@ def test_search_shows_places_and_passages(shell: Shell) -> None:
         "  homebody models pull --for embed",
         "2 passages in 0.0 s",
     ]
+
+
+def seen() -> Look:
+    return Look(
+        path="/f/receipt.jpg",
+        facts=PictureFacts(780, 1060, "JPEG", camera="Camera 1"),
+        labels=(Label("menu", 0.4),),
+        lines=(SeenText(HOSTILE, (1.0, 2.0, 3.0, 4.0), 0.98),),
+        text=HOSTILE,
+        caption="Photo receipt.",
+    )
+
+
+def test_look_says_what_is_seen_cleaned(shell: Shell) -> None:
+    shell.home.seen.append(seen())
+    assert shell("look", "receipt.jpg") == 0
+    assert shell.home.looked_at == [Path("receipt.jpg")]
+    assert shell.out.splitlines()[:2] == ["JPEG, 780 x 1060", "Photo receipt."]
+    assert not [char for char in shell.out.replace("\n", "") if is_forbidden(char)]
+
+
+def test_look_asks_about_what_is_seen_and_nothing_else(shell: Shell) -> None:
+    shell.home.seen.append(seen())
+    shell.home.enqueue("59.34", done("59.34", citations=[citation(1, "/f/receipt.jpg", quote="TOTAL 59.34")]))
+    assert shell("look", "receipt.jpg", "--ask", "What was the total?", "--json") == 0
+    (turn,) = shell.home.history
+    assert (turn.question, turn.use_library, turn.save) == ("What was the total?", False, False)
+    assert turn.attachments == (seen().as_attachment(),)
+    assert (shell.json["answer"], shell.json["width"], shell.json["exif"]) == ("59.34", 780, {"camera": "Camera 1"})
+    assert shell.json["ocr"] == [{"text": HOSTILE, "box": [1.0, 2.0, 3.0, 4.0], "score": 0.98}]
+    assert shell.json["citations"][0]["quote"] == "TOTAL 59.34"
+
+
+def test_look_passes_on_why_a_file_cannot_be_looked_at(shell: Shell) -> None:
+    shell.home.seen.append(DamagedFile("a.png is not a picture that can be read", hint="get it again"))
+    assert shell("look", "a.png") == 1
+    assert "a.png is not a picture" in shell.err
 
 
 def test_search_json_is_the_result(shell: Shell) -> None:
