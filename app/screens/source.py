@@ -192,14 +192,20 @@ class SourceScreen(HomeScreen):
         cited = self.cited
         if self.home is not None and cited.locator.page is not None:
             self._note(f"Drawing page {cited.locator.page} …")
-            self.draw_page(self.home, cited.path, cited.locator.page, cited.quote, self._index)
+            self.draw_page(self.home, cited, self._index)
 
     @work(thread=True, exclusive=True, group="page", exit_on_error=False)
-    def draw_page(self, home: Home, path: str, page: int, quote: str, index: int) -> None:
+    def draw_page(self, home: Home, cited: Citation, index: int) -> None:
+        from dataclasses import replace
+
         from pipelines.errors import EXPECTED_ERRORS
 
+        at = cited.locator
         try:
-            self.post_message(PageDrawn(index, home.pages.picture(path, page, quote)))
+            picture = home.pages.picture(cited.path, at.page or 1, cited.quote)
+            if not picture.lines and at.box is not None:  # a scan: its words were read from the picture itself
+                picture = replace(picture, lines=(at.box,))
+            self.post_message(PageDrawn(index, picture))
         except EXPECTED_ERRORS as error:
             self.post_message(PageDrawn(index, None, failure_of(error)))
 
