@@ -46,7 +46,8 @@ RETRY_UP_TO_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
-    """How chunks are decoded. A beam of 2 costs what 1 does and made a third fewer errors on read-aloud English."""
+    """How chunks are decoded. A beam of 2 cost what 1 does, and made fewer errors with tiny.en on one minute and a
+    half of read-aloud English (12.3 % instead of 17.2 %); with base it changed nothing."""
 
     beam: int = 2
     batch: int = 4

@@ -389,6 +389,8 @@ def test_the_listing_of_the_real_catalogue_covers_every_model(tmp_path: Path) ->
     assert [each.entry.id for each in models_listing(Weights(tmp_path), FAST, tasks=["embed"])] == [
         "all-minilm-l6-v2-int8",
         "multilingual-e5-small-int8",
+        "bge-small-en-v1.5-q8_0",
+        "nomic-embed-text-v1.5-q8_0",
     ]
 
 
