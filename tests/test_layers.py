@@ -32,7 +32,6 @@ ENGINES = (
     "PIL",
     "cv2",
     "rapidocr",
-    "tree_sitter",
     "watchfiles",
     "open_clip",
     "torch",
