@@ -169,7 +169,7 @@ async def test_a_changed_file_is_in_the_library_screen_by_itself(tmp_path: Path)
         await wait_until(pilot, lambda: "b.txt  1 passage" in screen_text(app))
         (folder / "a.txt").unlink()
         await wait_until(pilot, lambda: "a.txt  1 passage" not in screen_text(app))
-        assert "b.txt read" in flat_text(app)
+        await wait_until(pilot, lambda: "b.txt read" in flat_text(app))
     assert app.home is not None
     app.home.close()
 
