@@ -17,7 +17,7 @@ from tests.app.fake_home import FakeHome
 if TYPE_CHECKING:
     from pipelines.home import Home
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def opening(home: FakeHome) -> Callable[[], Home]:
