@@ -86,6 +86,8 @@ def unsupported_label(path: str, error: ReadError) -> str:
     """Under what files that no reader takes are counted: their extension. Empty for other errors."""
     if not isinstance(error, UnsupportedFile):
         return ""
+    if error.counted_as:
+        return error.counted_as
     suffix = PurePath(path_text(path)).suffix.lower()
     if not suffix:
         return "no extension"

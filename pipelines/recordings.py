@@ -44,6 +44,7 @@ class RecordingReader:
             raise UnsupportedFile(
                 f"{name} is a recording, and no speech model is installed; `{PULL_SPEECH}` gets one",
                 hint=f"run: {PULL_SPEECH}, then index again",
+                counted_as=f"recordings ({PULL_SPEECH})",
             )
         try:
             yield from self._recording(path, name, decide, stop)

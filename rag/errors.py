@@ -37,7 +37,14 @@ class ReadError(LibraryError):
 
 
 class UnsupportedFile(ReadError):
-    """No reader takes this kind of file."""
+    """No reader takes this kind of file.
+
+    `counted_as` is what it is counted under, where its extension says too little.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", counted_as: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.counted_as = counted_as
 
 
 class EncryptedFile(ReadError):

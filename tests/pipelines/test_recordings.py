@@ -126,7 +126,7 @@ def test_without_a_recogniser_they_are_listed_with_the_command_and_read_when_the
     without = made_home(tmp_path, None)
     try:
         report = index(without, folder)
-        assert (report.failed, dict(report.unsupported)) == ((), {".wav": 1})
+        assert (report.failed, dict(report.unsupported)) == ((), {"recordings (homebody models pull --for speech)": 1})
         (row,) = without.documents()
         assert "no speech model" in row.reason
         assert "homebody models pull --for speech" in row.reason
