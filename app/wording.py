@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +99,25 @@ def on_one_line(text: str, *, limit: int) -> str:
     """White space collapsed, cut to `limit` characters with an ellipsis."""
     collapsed = clean_line(" ".join(text.split()))
     return collapsed if len(collapsed) <= limit else collapsed[: limit - 1].rstrip() + "…"
+
+
+def from_where_it_says(text: str, query: str, *, limit: int) -> str:
+    """A passage from the line that has most of the query's words on, where its first `limit` characters have fewer.
+
+    A passage of table rows may say what was asked for in its last row; who reads three lines of it wants that row.
+    """
+    words = {word for word in re.findall(r"\w+", query.casefold()) if len(word) > 2}
+
+    def found(part: str) -> int:
+        folded = part.casefold()
+        return sum(word in folded for word in words)
+
+    lines = text.splitlines(keepends=True)
+    if len(text) <= limit or not words or len(lines) < 2:
+        return text
+    best = max(range(len(lines)), key=lambda number: (found(lines[number]), -number))
+    start = sum(len(line) for line in lines[:best])
+    return text if found(text[:limit]) >= found(lines[best]) else f"… {text[start:]}"
 
 
 def index_progress(event: IndexProgress) -> str:

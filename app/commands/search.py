@@ -65,7 +65,7 @@ def search(
             placed = replace(result, hits=home.pages.place_hits(result.hits))
             invocation.console.json(placed.to_json())
         else:
-            _print_result(result, home, invocation.console)
+            _print_result(result, query or "", home, invocation.console)
 
 
 def _kinds(named: str) -> frozenset[str] | None:
@@ -79,14 +79,16 @@ def _kinds(named: str) -> frozenset[str] | None:
     return wanted or None
 
 
-def _print_result(result: SearchResult, home: Home, console: Console) -> None:
-    from app.wording import counted, duration, place
+def _print_result(result: SearchResult, query: str, home: Home, console: Console) -> None:
+    from app.wording import counted, duration, from_where_it_says, place
 
     folder = os.fspath(Path.cwd())
     digits = len(str(len(result.hits)))
     for hit in result.hits:
         console.out.line(dim(f"{hit.rank:>{digits}}  "), bold(place(hit.path, hit.chunk.locator, folder=folder)))
-        console.out.paragraph(hit.chunk.text, indent=" " * (digits + 2), max_lines=LINES_A_HIT)
+        limit = LINES_A_HIT * (console.out.width - digits - 2)
+        text = from_where_it_says(hit.chunk.text, query, limit=limit)
+        console.out.paragraph(text, indent=" " * (digits + 2), max_lines=LINES_A_HIT)
         if hit.others:
             console.out.line(dim(f"{' ' * (digits + 2)}{counted(hit.others, 'other file')} the same"))
     if result.hits:

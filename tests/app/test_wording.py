@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from app.wording import counted, duration, index_progress, index_report, on_one_line, place, short_path, size, when
+from app.wording import (
+    counted,
+    duration,
+    from_where_it_says,
+    index_progress,
+    index_report,
+    on_one_line,
+    place,
+    short_path,
+    size,
+    when,
+)
 from pipelines.events import FileFailed, IndexProgress, IndexReport
 from pipelines.turn import Locator
 
@@ -64,3 +75,12 @@ def test_indexing() -> None:
     assert index_progress(running) == "Reading · 120 of 2,000 files · 35/s · 54 s left"
     report = IndexReport(2, 3, 1, (FileFailed("/f/x", "encrypted"),), 40, 1.25)
     assert index_report(report) == "2 files read, 3 unchanged, 1 removed, 1 not readable; 40 new passages in 1.2 s"
+
+
+def test_a_passage_is_shown_from_the_row_that_says_it() -> None:
+    rows = "\n".join(f"name: Person{number} | phone: {number:07}" for number in range(9))
+    passage = f"{rows}\nname: Marta Kowalski | phone: 1234567"
+    assert from_where_it_says(passage, "Marta Kowalski phone", limit=120) == "… name: Marta Kowalski | phone: 1234567"
+    assert from_where_it_says(passage, "person0 phone", limit=120) == passage
+    assert from_where_it_says(passage, "is it", limit=120) == passage, "no word to look for"
+    assert from_where_it_says("one line " * 50, "line", limit=20) == "one line " * 50
