@@ -9,8 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples every time, so that a change fails for what it changed; HOMEBODY_TEST_FRESH=1 looks for new ones.
+# How long an example takes says more about the machine than about the code.
+settings.register_profile(
+    "homebody",
+    derandomize="HOMEBODY_TEST_FRESH" not in os.environ,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("homebody")
 
 
 @pytest.fixture(scope="session")
