@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from rag.library_db import LibraryDb, translated_errors
@@ -47,50 +48,75 @@ def broken_word_indexes(file: Path) -> list[str]:
     return broken
 
 
-ORPHANS: dict[str, str] = {
-    "vectors without a passage": "SELECT count(*) FROM vectors WHERE chunk_id NOT IN (SELECT chunk_id FROM chunks)",
-    "passages without a content": (
-        "SELECT count(*) FROM chunks WHERE content_id NOT IN (SELECT content_id FROM contents)"
-    ),
-    "contents without a file": (
-        "SELECT count(*) FROM contents WHERE complete = 1"
-        " AND content_id NOT IN (SELECT content_id FROM documents WHERE content_id IS NOT NULL)"
-    ),
-    "files whose content is gone": (
-        "SELECT count(*) FROM documents WHERE state = 'read'"
-        " AND (content_id IS NULL OR content_id NOT IN (SELECT content_id FROM contents))"
-    ),
-    "contents that lost passages": (
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Rows that belong to nothing: how they are called, and which they are."""
+
+    name: str
+    table: str
+    condition: str
+    """Of a WHERE; also what `library_repair.py` deletes by."""
+
+    @property
+    def counted(self) -> str:
+        return f"SELECT count(*) FROM {self.table} WHERE {self.condition}"
+
+
+ORPHANS: tuple[Orphans, ...] = (
+    Orphans("vectors without a passage", "vectors", "chunk_id NOT IN (SELECT chunk_id FROM chunks)"),
+    Orphans("passages without a content", "chunks", "content_id NOT IN (SELECT content_id FROM contents)"),
+    Orphans(
+        "contents that lost passages",
+        "contents",
         # A file that only holds others has none of its own.
-        "SELECT count(*) FROM contents WHERE complete = 1 AND NOT EXISTS (SELECT 1 FROM documents AS outer_file"
+        "complete = 1 AND NOT EXISTS (SELECT 1 FROM documents AS outer_file"
         " JOIN documents AS inner_file ON inner_file.container_id = outer_file.document_id"
         " WHERE outer_file.content_id = contents.content_id)"
         " AND (SELECT count(*) FROM chunks WHERE chunks.content_id = contents.content_id)"
-        " <> (SELECT coalesce(max(ordinal), 0) + 1 FROM chunks WHERE chunks.content_id = contents.content_id)"
+        " <> (SELECT coalesce(max(ordinal), 0) + 1 FROM chunks WHERE chunks.content_id = contents.content_id)",
     ),
-    "files inside a file that is gone": (
-        "SELECT count(*) FROM documents WHERE container_id IS NOT NULL"
-        " AND container_id NOT IN (SELECT document_id FROM documents)"
+    Orphans(
+        "files inside a file that is gone",
+        "documents",
+        "container_id IS NOT NULL AND container_id NOT IN (SELECT document_id FROM documents)",
     ),
-    "contents said to be embedded that are not": (
-        "SELECT count(DISTINCT content_id) FROM contents JOIN chunks USING (content_id) LEFT JOIN vectors"
-        " USING (chunk_id) WHERE contents.state = 'embedded' AND vectors.chunk_id IS NULL"
+    Orphans(
+        "files whose content is gone",
+        "documents",
+        "state = 'read' AND (content_id IS NULL OR content_id NOT IN (SELECT content_id FROM contents))",
     ),
-    "changes for chromadb about vectors that are gone": (
-        "SELECT count(*) FROM chroma_pending WHERE operation = 'add' AND chunk_id NOT IN (SELECT chunk_id FROM vectors)"
+    Orphans(
+        "contents without a file",
+        "contents",
+        "complete = 1 AND content_id NOT IN (SELECT content_id FROM documents WHERE content_id IS NOT NULL)",
     ),
-    "a wrong count of vectors": ("SELECT abs(added - removed - (SELECT count(*) FROM vectors)) FROM vectors_changed"),
-    "citations of answers that are gone": (
-        "SELECT count(*) FROM citations WHERE turn_id NOT IN (SELECT turn_id FROM turns)"
+    Orphans("citations of answers that are gone", "citations", "turn_id NOT IN (SELECT turn_id FROM turns)"),
+    Orphans(
+        "changes for chromadb about vectors that are gone",
+        "chroma_pending",
+        "operation = 'add' AND chunk_id NOT IN (SELECT chunk_id FROM vectors)",
     ),
+)
+"""In the order in which they are deleted: what one leaves behind, a later one finds. A file whose content or passages
+are gone is found new by the next indexing, and read again."""
+
+NOT_EMBEDDED = (
+    "state = 'embedded' AND content_id IN"
+    " (SELECT content_id FROM chunks LEFT JOIN vectors USING (chunk_id) WHERE vectors.chunk_id IS NULL)"
+)
+"""Contents that are said to have all their vectors, and have not."""
+
+_WRONG_NOTES: dict[str, str] = {
+    "contents said to be embedded that are not": f"SELECT count(*) FROM contents WHERE {NOT_EMBEDDED}",
+    "a wrong count of vectors": "SELECT abs(added - removed - (SELECT count(*) FROM vectors)) FROM vectors_changed",
 }
-"""What ought to be 0, by what it counts."""
 
 
 def orphans(db: LibraryDb) -> dict[str, int]:
-    """How many of each there are; only what there is."""
+    """How many records there are that belong to nothing, or say what is not so; only what there is."""
+    statements = {each.name: each.counted for each in ORPHANS} | _WRONG_NOTES
     with db.snapshot():
-        counts = {name: int(db.query(statement)[0][0]) for name, statement in ORPHANS.items()}
+        counts = {name: int(db.query(statement)[0][0]) for name, statement in statements.items()}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -14,31 +14,10 @@ from pathlib import Path
 
 from rag.errors import LibraryError
 from rag.library_db import LibraryDb
-from rag.library_health import WORD_INDEXES
+from rag.library_health import NOT_EMBEDDED, ORPHANS, WORD_INDEXES
 
 KEPT_TABLES = ("roots", "left_out", "conversations", "turns", "citations")
 """What no file can tell again, parents before children. Everything else is read from the files anew."""
-
-TIDYING = (
-    "DELETE FROM vectors WHERE chunk_id NOT IN (SELECT chunk_id FROM chunks)",
-    "DELETE FROM chunks WHERE content_id NOT IN (SELECT content_id FROM contents)",
-    # To be read again: the next indexing finds their files new.
-    "DELETE FROM contents WHERE complete = 1 AND NOT EXISTS (SELECT 1 FROM documents AS outer_file"
-    " JOIN documents AS inner_file ON inner_file.container_id = outer_file.document_id"
-    " WHERE outer_file.content_id = contents.content_id)"
-    " AND (SELECT count(*) FROM chunks WHERE chunks.content_id = contents.content_id)"
-    " <> (SELECT coalesce(max(ordinal), 0) + 1 FROM chunks WHERE chunks.content_id = contents.content_id)",
-    "DELETE FROM documents WHERE container_id IS NOT NULL AND container_id NOT IN (SELECT document_id FROM documents)",
-    "DELETE FROM documents WHERE state = 'read'"
-    " AND (content_id IS NULL OR content_id NOT IN (SELECT content_id FROM contents))",
-    "DELETE FROM contents WHERE complete = 1"
-    " AND content_id NOT IN (SELECT content_id FROM documents WHERE content_id IS NOT NULL)",
-    "UPDATE contents SET state = 'words' WHERE state = 'embedded' AND content_id IN (SELECT content_id FROM chunks"
-    " LEFT JOIN vectors USING (chunk_id) WHERE vectors.chunk_id IS NULL)",
-    "DELETE FROM citations WHERE turn_id NOT IN (SELECT turn_id FROM turns)",
-    "DELETE FROM chroma_pending WHERE operation = 'add' AND chunk_id NOT IN (SELECT chunk_id FROM vectors)",
-    "UPDATE vectors_changed SET added = added + 1, removed = added + 1 - (SELECT count(*) FROM vectors)",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +44,12 @@ def remove_orphans(db: LibraryDb) -> None:
     """
     with db.transaction() as connection:
         connection.execute("PRAGMA defer_foreign_keys = ON")  # files of a removed content are removed next
-        for statement in TIDYING:
-            connection.execute(statement)
+        for each in ORPHANS:
+            connection.execute(f"DELETE FROM {each.table} WHERE {each.condition}")
+        connection.execute(f"UPDATE contents SET state = 'words' WHERE {NOT_EMBEDDED}")
+        connection.execute(
+            "UPDATE vectors_changed SET added = added + 1, removed = added + 1 - (SELECT count(*) FROM vectors)"
+        )
 
 
 def replace_broken_file(file: Path) -> Replaced:
