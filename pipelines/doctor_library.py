@@ -11,8 +11,10 @@ import threading
 from collections.abc import Iterator
 from itertools import islice
 
+from models.user_files import FileHashes
 from pipelines.checkup import Check, Subject
 from pipelines.chroma_child import CHROMA_CHILD_COMMAND
+from pipelines.embedder_sources import EmbedderSources, embedder_id
 from pipelines.models_listing import installed_default
 from pipelines.vector_store import chroma_place
 from rag.chroma_place import ChromaFolder
@@ -95,22 +97,22 @@ def _check_embedder(subject: Subject, library: LibraryDb) -> Check:
         so_far = f" ({change.embedded:,} of {change.passages:,} so far)" if change is not None else ""
         detail = f"built by {built_by.model_id}; vectors of {coming.model_id} are being made{so_far} and will take over"
         return Check(name, "warn", detail, "homebody index", "index")
-    wanted = subject.settings.embed.model
-    if not wanted:
-        default = installed_default(subject.weights, subject.machine, "embed")
-        wanted = default.id if default is not None else ""
-    if not wanted:
-        remedy = f"homebody models pull {built_by.model_id}"
-        return Check(name, "fail", f"built by {built_by.model_id}, which is not installed", remedy)
-    if wanted != built_by.model_id:
-        if not subject.settings.embed.model and built_by.model_id in subject.weights.catalog.ids:
-            return Check(name, "ok", f"{built_by.model_id}, the library's own")
-        remedy = f'homebody index --reembed, or set embed.model = "{built_by.model_id}"'
-        return Check(name, "fail", f"built by {built_by.model_id}, and {wanted} would be used", remedy, "index")
-    if wanted in subject.weights.catalog.ids:
-        expected = subject.weights.catalog.entry(wanted).files[0].sha256
+    named = embedder_id(subject.settings.embed.model)
+    if named not in ("", built_by.model_id):
+        remedy = f'homebody index, or set embed.model = "{built_by.model_id}"'
+        return Check(name, "fail", f"built by {built_by.model_id}, and {named} is chosen", remedy, "index")
+    sources = EmbedderSources(subject.weights, FileHashes(subject.paths.cache_dir / "hashes.json"))
+    if not sources.is_here(built_by.model_id):
+        known = built_by.model_id in subject.weights.catalog.ids
+        another = installed_default(subject.weights, subject.machine, "embed") is not None
+        ways = [f"homebody models pull {built_by.model_id}"] * known + ["homebody index --reembed"] * another
+        detail = f"built by {built_by.model_id}, which is not installed: only words are compared"
+        return Check(name, "fail", detail, " or ".join(ways) or "homebody models pull --for embed")
+    if built_by.model_id in subject.weights.catalog.ids:
+        expected = subject.weights.catalog.entry(built_by.model_id).files[0].sha256
         if expected is not None and expected != built_by.sha256:
-            return Check(name, "fail", f"built by another version of {wanted}", "homebody index --reembed", "index")
+            detail = f"built by another version of {built_by.model_id}"
+            return Check(name, "fail", detail, "homebody index --reembed")
     return Check(name, "ok", f"{built_by.model_id}, the one that is used")
 
 

@@ -320,6 +320,23 @@ def test_a_library_whose_embedder_is_gone(home: HomePaths) -> None:
     assert (check.status, check.remedy) == ("fail", "homebody models pull embedder-a")
 
 
+def test_an_embedder_that_was_chosen_and_not_indexed_with(home: HomePaths) -> None:
+    fill_library(home)
+    chosen = Settings(embed=EmbedSettings(model="embedder-b"))
+    check = by_name(doctor_library.checks(subject(home, settings=chosen)))["library embedder"]
+    assert (check.status, check.repair) == ("fail", "index")
+    assert "embedder-b is chosen" in check.detail
+
+
+def test_an_own_embedder_that_is_gone_is_told_although_another_is_installed(home: HomePaths) -> None:
+    fill_library(home, embedder="embedder-b")
+    check = by_name(doctor_library.checks(subject(home)))["library embedder"]
+    assert (check.status, check.repair) == ("fail", ""), (
+        "only words are found, and indexing alone would not change that"
+    )
+    assert "embedder-b, which is not installed" in check.detail
+
+
 def test_a_damaged_library_is_found(home: HomePaths) -> None:
     home.library_file.write_bytes(b"this is no database at all" * 100)
     (check,) = doctor_library.checks(subject(home))
