@@ -28,6 +28,7 @@ from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversations import SavedConversations
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
+from pipelines.finding import Finding
 from pipelines.followed_roots import FollowedRoots
 from pipelines.foreground import BatteryWatch, Foreground
 from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
@@ -52,10 +53,8 @@ from rag.conversation_store import ConversationStore
 from rag.documents import Documents
 from rag.embed_first import embed_first
 from rag.embedder_change import change_under_way
-from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
-from rag.identity import check_identity
+from rag.errors import LibraryError, LibraryLocked
 from rag.image_vectors import ImageVectors
-from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
@@ -67,10 +66,7 @@ from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
 from rag.reading import DocumentReader
 from rag.records import ChunkDraft, DocumentRow, Hit, ReadDocument
-from rag.reranking import Reranking
 from rag.roots import Roots
-from rag.scope import Scopes
-from rag.search import Search
 from rag.sound import SoundReader
 from rag.vectors import Vectors
 from rag.walk import FileRow, View, WalkProblem, walk
@@ -168,12 +164,15 @@ class HomeOnThisMachine:
         return Vectors(self._db, self._chroma, exact_up_to=self._settings.library.exact_search_up_to_chunks)
 
     @cached_property
-    def _keyword_index(self) -> KeywordIndex:
-        return KeywordIndex(self._db)
-
-    @cached_property
-    def _scopes(self) -> Scopes:
-        return Scopes(self._db)
+    def _finding(self) -> Finding:
+        return Finding(
+            db=self._db,
+            vectors=self._vectors,
+            image_vectors=self._image_vectors,
+            embedders=self._embedders,
+            engines=self._engines,
+            settings=self._settings.search,
+        )
 
     @cached_property
     def _embedders(self) -> LibraryEmbedders:
@@ -291,54 +290,10 @@ class HomeOnThisMachine:
         return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
 
     def _find(self, query: ParsedQuery, *, k: int, join: bool = False) -> tuple[list[Hit], tuple[Notice, ...]]:
-        """By words and by meaning; by words alone, and said, where there is no embedder."""
-        embedder: TextEmbedder | None = None
-        notices: list[Notice] = []
-        if not self._vectors.empty:
-            try:
-                embedder = self._embedders.to_search_with()
-                check_identity(self._db, embedder)
-            except (ModelError, EmbedderMismatch) as error:
-                embedder = None
-                notices.append(Notice(f"{error}: found by words only", error.hint))
-        notices.extend(self._engines.new_notices())
-        search = Search(
-            self._db,
-            self._vectors,
-            self._keyword_index,
-            embedder,
-            scopes=self._scopes,
-            reranking=self._reranking(notices) if embedder is not None else None,
-            images=self._image_vectors,
-            image_encoder=self._image_encoder(notices),
-        )
-        found = search.find(query, k=k, join=join)
+        hits, notices = self._finding.find(query, k=k, join=join)
         if "_ingest" in self.__dict__:  # what is asked next is likely there too
-            self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in found.hits]))
-        return found.hits, (*notices, *map(Notice, found.notes))
-
-    def _image_encoder(self, notices: list[Notice]) -> ImageEncoder | None:
-        """None where no picture has a vector, or there is no CLIP; said where one is and does not work."""
-        known = self._image_vectors.identity()
-        if known is None or known.model_id != self._engines.clip.model_id() or not self._image_vectors.count():
-            return None
-        try:
-            return self._engines.clip.encoder()
-        except ModelError as error:
-            notices.append(Notice(f"{error}: pictures were found by their words only", error.hint))
-            return None
-
-    def _reranking(self, notices: list[Notice]) -> Reranking | None:
-        """None where no reranker is installed or wanted, and said where one is and does not work."""
-        wanted = self._settings.search
-        if not wanted.rerank or not self._engines.text.reranker_id():
-            return None
-        try:
-            reranker = self._engines.text.reranker()
-        except ModelError as error:
-            notices.append(Notice(f"{error}: found without reranking", error.hint))
-            return None
-        return Reranking(reranker, passages=wanted.rerank_passages, within_s=wanted.rerank_within_s)
+            self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in hits]))
+        return hits, notices
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)
