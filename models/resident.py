@@ -100,6 +100,17 @@ class Residents:
         finally:
             self._leave(slot)
 
+    def kept(self, key: str) -> Closable | None:
+        """What `keep` loaded under this key, if it is still there: for who would have to look at files to load it.
+
+        Raises EngineFailed after `close_all`.
+        """
+        with self._table:
+            if self._closed:
+                raise EngineFailed("homebody is closing", hint="start it again")
+            slot = self._slots.get(key)
+            return slot.engine if slot is not None and slot.shared else None
+
     def _enter(self, key: str) -> _Slot:
         thread = threading.get_ident()
         with self._table:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from models.errors import WeightsMissing
 from models.placement import ModelNeeds, TaskPlacement, correct
@@ -55,10 +55,13 @@ class ClipEngine:
             raise WeightsMissing("no CLIP is installed", hint="run: homebody models pull --for clip")
         from models.clip_files import find_clip
 
+        key = f"clip:{model_id}"
         with self._loading:
+            if (loaded := self._room.residents.kept(key)) is not None:
+                return cast(ImageEncoder, loaded)
             folder = Path(model_id) if is_path(model_id) else self._room.weights.require(model_id).folder
             needed_bytes = int(find_clip(folder).bytes * RUNNING_SHARE)
-            return self._room.residents.keep(f"clip:{model_id}", lambda: self._load(model_id, folder), needed_bytes)
+            return self._room.residents.keep(key, lambda: self._load(model_id, folder), needed_bytes)
 
     def _load(self, model_id: str, folder: Path) -> OnnxClip:
         from models.clip_files import find_clip

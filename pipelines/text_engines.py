@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from models.contention import ContentionWatch
 from models.errors import WeightsMissing
@@ -48,8 +48,8 @@ class TextEngines:
         self._loading = threading.Lock()
         self._default_id = next(iter(self._given), "")
         self._reranker_id: str | None = None
-        self._keys: dict[str, str] = {}
-        """Of each embedder loaded, by its id: its name among the residents."""
+        self._keys: dict[str, set[str]] = {}
+        """Of each embedder loaded, by its id: its names among the residents, one for each arithmetic asked for."""
         self._placements: dict[str, TaskPlacement] = {}
         """Of what is loaded: by the embedder's id, and under `rerank`."""
 
@@ -120,19 +120,30 @@ class TextEngines:
             if model_id not in self._given:
                 raise WeightsMissing(f"{model_id} is not installed", hint=f"run: homebody models pull {model_id}")
             return self._given[model_id]
+        key = f"embed:{model_id}:{arithmetic}"
         with self._loading:
+            loaded = self._loaded(model_id, key, arithmetic)
+            if loaded is not None:
+                return loaded
             source = self._sources.open(model_id)
-            key = f"embed:{model_id}:{arithmetic}"
             embedder = self._room.residents.keep(key, lambda: self._load(source, arithmetic), source.needed_bytes)
-            self._keys[model_id] = key
+            self._keys.setdefault(model_id, set()).add(key)
             return embedder
+
+    def _loaded(self, model_id: str, key: str, arithmetic: str) -> TextEmbedder | None:
+        """The one under this key; or one that was loaded as the machine liked best, and computes in what is asked."""
+        for other in self._keys.get(model_id, ()):
+            embedder = cast("TextEmbedder | None", self._room.residents.kept(other))
+            if embedder is not None and (other == key or embedder.arithmetic == arithmetic):
+                return embedder
+        return None
 
     def let_go(self, model_id: str) -> None:
         """Close an embedder that is not needed any more; a question that still uses it is answered first."""
         with self._loading:
-            key = self._keys.pop(model_id, None)
+            keys = self._keys.pop(model_id, set())
             self._placements.pop(model_id, None)
-        if key is not None:
+        for key in keys:
             self._room.residents.drop(key, wait_s=1.0)
 
     def _load(self, source: EmbedderSource, arithmetic: str) -> OnnxTextEmbedder | GgufTextEmbedder:

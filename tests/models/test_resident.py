@@ -176,6 +176,7 @@ def test_a_kept_engine_is_shared_counts_in_the_budget_and_makes_no_room(log: lis
     residents = Residents(memory_budget_bytes=100)
     kept = residents.keep("embed", lambda: Engine("embed", log), 60)
     assert residents.keep("embed", lambda: Engine("embed", log), 60) is kept
+    assert residents.kept("embed") is kept
     with residents.use("chat", lambda: Engine("chat", log), 30):
         pass
     with residents.use("other chat", lambda: Engine("other chat", log), 35):
@@ -183,7 +184,9 @@ def test_a_kept_engine_is_shared_counts_in_the_budget_and_makes_no_room(log: lis
     assert log == ["load embed", "load chat", "close chat", "load other chat"]
     with pytest.raises(NotEnoughMemory):
         residents.keep("huge", lambda: Engine("huge", log), 101)
+    assert residents.kept("chat") is None
     assert residents.drop("embed")
+    assert residents.kept("embed") is None
     assert residents.keep("embed", lambda: Engine("embed", log), 60) is not kept
     residents.close_all()
     assert log[-2:] == ["close embed", "close other chat"]

@@ -113,6 +113,17 @@ def test_an_embedder_computes_in_what_the_library_was_computed_in(room: EngineRo
     assert 0.98 < float(integer.embed_query("the boiler") @ vector) < 1.0
 
 
+def test_one_embedder_is_loaded_once_however_it_is_asked_for(room: EngineRoom, bert_folder: Path) -> None:
+    engines = TextEngines(room)
+    liked_best = engines.embedder(str(bert_folder))
+    assert engines.embedder(str(bert_folder), arithmetic=liked_best.arithmetic) is liked_best
+    assert len(room.residents.loaded()) == 1
+    plain = engines.embedder(str(bert_folder), arithmetic="as shipped")
+    assert plain is not liked_best
+    engines.let_go(str(bert_folder))
+    assert room.residents.loaded() == ()
+
+
 def test_files_that_are_no_embedder_are_refused_before_they_are_chosen(tmp_path: Path, gguf: Path) -> None:
     paths = HomePaths(tmp_path / "home")
     for name, error in {
