@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from typing import NamedTuple
 
 from rag.readers.clean_text import clean_title
@@ -66,8 +67,8 @@ def _yaml(source: str) -> Mapping[str, object]:
         try:
             # BaseLoader makes nothing but strings, lists and dicts.
             values = yaml.load(source, Loader=yaml.BaseLoader)
-        except (yaml.YAMLError, RecursionError):
-            values = None
+        except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+            values = None  # ValueError and OverflowError: PyYAML's for a \U escape beyond Unicode
         if isinstance(values, dict):
             return values
     return {name: value.strip(" \t\"'[]") for name, value in _LINE.findall(source[:MAX_PARSED_CHARS])}
@@ -79,6 +80,8 @@ def _first(values: Mapping[str, object], *names: str) -> object:
 
 
 def _string(value: object) -> str:
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        return ""  # Python writes out no integer of thousands of digits, and TOML may have one
     return str(value) if isinstance(value, str | int | float) else ""
 
 
@@ -91,4 +94,4 @@ def _names(value: object) -> str:
 
 def _moment(value: object) -> float | None:
     # TOML has dates of its own; their ISO form is read like YAML's.
-    return unix_time_of_iso(str(value)) if value is not None and not isinstance(value, dict | list) else None
+    return unix_time_of_iso(str(value) if isinstance(value, date) else _string(value))

@@ -87,7 +87,7 @@ def _documents(text: str) -> Iterator[Definition]:
     while time.thread_time() < deadline:
         try:
             event = next(events, None)
-        except (yaml.YAMLError, ValueError):  # ValueError: PyYAML's for a \U escape beyond Unicode
+        except (yaml.YAMLError, ValueError, OverflowError):  # the last two: PyYAML's for a \U escape beyond Unicode
             event = None
         if event is None:
             break

@@ -230,6 +230,7 @@ After.
         ("---\nTitle: Lease: the facts\nauthor: [Ada]\nbroken: {\n---\nx", "Lease: the facts", "Ada"),
         ('+++\ntitle = "Lease"\nauthor = "Ada"\ndate = 2025-02-03\n+++\nx', "Lease", "Ada"),
         ("+++\nbroken =\n+++\nx", "", ""),
+        ("+++\ntitle = 1984\nauthor = 0x" + "f" * 9_000 + "\n+++\nx", "1984", ""),
         ("---\ntitle: &a Lease\nauthor: *b\n...\nx", "&a Lease", "*b"),
     ],
 )
@@ -250,8 +251,16 @@ BOMB = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n e
 
 @pytest.mark.parametrize(
     "inside",
-    [BOMB, "a: " + "[" * 10_000 + "\n", "<<: [*a]\n", "title: 1" + "0" * 9_000 + "\n"],
-    ids=["aliases", "brackets", "merge", "digits"],
+    [
+        BOMB,
+        "a: " + "[" * 10_000 + "\n",
+        "<<: [*a]\n",
+        "title: 1" + "0" * 9_000 + "\n",
+        'title: "\\UFFFFFFFF"\n',
+        'title: "\\U00110000"\n',
+        "%YAML " + "1" * 9_000 + ".1\n",
+    ],
+    ids=["aliases", "brackets", "merge", "digits", "too large a character", "no character", "version"],
 )
 def test_hostile_front_matter_is_read_as_lines(opened: Opened, tmp_path: Path, inside: str) -> None:
     texts = found(opened, tmp_path / "a.md", f"---\n{inside}---\nThe rent.\n")
