@@ -34,6 +34,8 @@ HELD_BYTES = 32 * MEGABYTE
 """An entry up to this size is unpacked once, into memory."""
 MAX_NAMES_CHARS = 20_000
 """Of the list of names that is an archive's own text."""
+MAX_UNIX_TIME_S = 1 << 33
+"""The year 2242. A TAR may claim any number, an infinite one too."""
 TAR_MAGIC_AT = 257
 _ENCRYPTED = 0x1
 
@@ -121,8 +123,16 @@ def _open_in_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
 
 
 def _zip_time_ns(entry: zipfile.ZipInfo) -> int:
-    """The time that the archive gives, in which time zone it does not say."""
-    return max(0, calendar.timegm((*entry.date_time, 0, 0, 0))) * 1_000_000_000
+    """The time that the archive gives, in which time zone it does not say; 0 where it gives none (month 0, day 0)."""
+    try:
+        return _time_ns(calendar.timegm((*entry.date_time, 0, 0, 0)))
+    except ValueError:
+        return 0
+
+
+def _time_ns(unix_time_s: float) -> int:
+    """0 for what no file's time is: before 1970, beyond the calendar's end, not a number."""
+    return int(unix_time_s) * 1_000_000_000 if 0 < unix_time_s < MAX_UNIX_TIME_S else 0
 
 
 def _read_tar(file: OpenedFile, stream: BinaryIO) -> Reading:
@@ -139,8 +149,7 @@ def _tar_members(file: OpenedFile, archive: tarfile.TarFile, first: tarfile.TarI
     entry: tarfile.TarInfo | None = first
     while entry is not None:
         if entry.isreg():
-            mtime_ns = max(0, int(entry.mtime)) * 1_000_000_000
-            yield Member(entry.name, partial(_open_in_tar, archive, entry), entry.size, mtime_ns)
+            yield Member(entry.name, partial(_open_in_tar, archive, entry), entry.size, _time_ns(entry.mtime))
         with _translated(f"the rest of {file.name}"):
             # tarfile remembers each entry, for looking it up by its name.
             archive.members.clear()  # type: ignore[attr-defined]  # typeshed leaves it out
