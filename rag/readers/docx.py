@@ -1,49 +1,70 @@
-"""DOCX (Office Open XML): headings by style, paragraphs, lists, tables and footnotes, in reading order.
+"""DOCX (Office Open XML): headings by style, paragraphs, lists, tables, alternative texts, then what stands apart.
 
-Its parts come as streams from `rag.readers.package`. Text that was inserted with tracked changes is read,
-deleted text, comments, headers and footers are not. No page locators: a DOCX has no pages until it is laid out.
+Its parts come as streams from `rag.readers.package`. Footnotes, endnotes, comments (with who wrote them), headers
+and footers follow the text, each under a heading of its own. Text that was inserted or moved here with tracked
+changes is read, what was deleted or moved away is not. No page locators: a DOCX has no pages until it is laid out.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rag.errors import DamagedFile, EmptyFile
-from rag.readers.clean_text import clean_text
+from rag.errors import EmptyFile
+from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.flowing_text import FlowingText
-from rag.readers.package import FALLBACK, Package
-from rag.readers.package_properties import ooxml_properties
+from rag.readers.package import FALLBACK, LocalNames, Package
+from rag.readers.package_properties import open_ooxml
 from rag.records import Block
 
 _WORD_NAMESPACES = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
     "http://purl.oclc.org/ooxml/wordprocessingml/main",  # "strict" documents
 )
+_PREFIXES = {
+    **dict.fromkeys(_WORD_NAMESPACES, "w"),
+    "http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing": "wp",
+    "http://purl.oclc.org/ooxml/drawingml/wordprocessingDrawing": "wp",
+    "http://schemas.openxmlformats.org/officeDocument/2006/math": "m",
+    "http://purl.oclc.org/ooxml/officeDocument/math": "m",
+}
+_SKIPPED = frozenset({"w:del", "w:moveFrom", "w:rt"})
+"""Deleted, moved to where it stands again, and how a Japanese word is pronounced."""
+_TEXTS = ("w:t", "m:t")
+_APART = (
+    ("Footnotes", ("footnotes",)),
+    ("Endnotes", ("endnotes",)),
+    ("Comments", ("comments",)),
+    ("Header and footer", ("header", "footer")),
+)
+"""Heading, and the kinds of the parts under it."""
+_PAGE_NUMBER = re.compile(r"[\W_]*\d{0,4}[\W_]*")
+_REPEATED = "Header and footer"
+"""Each section of a document has its own, mostly the same: a line of them is read once."""
 
 
 def read_docx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a Word document, TooLarge for a bomb, EmptyFile without words."""
-    package = Package(file, "a Word document")
-    if "word/document.xml" not in package:
-        raise DamagedFile(f"{file.name} is not a Word document", hint="it is some other kind of archive")
-    its = ooxml_properties(package)
-    reading = Reading(iter(()), its.title, its.author, its.written_at_s)
-    reading.blocks = _blocks(package, reading, limits)
+    package, main, reading = open_ooxml(file, "a Word document", "word/document.xml")
+    reading.blocks = _blocks(package, main, reading, limits)
     return reading
 
 
-def _blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
+def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
+    related = _Related(package, main)
     flow = FlowingText(limits.max_text_chars, package.name)
-    body = _Body(_heading_levels(package), flow)
+    body = _Body(_heading_levels(package, related), flow)
     found_any = False
-    for part, heading in (
-        ("word/document.xml", ""),
-        ("word/footnotes.xml", "Footnotes"),
-        ("word/endnotes.xml", "Endnotes"),
-    ):
-        flow.begin_part(heading)
+    apart = ((heading, part) for heading, kinds in _APART for kind in kinds for part in related.parts(kind))
+    last_heading = ""
+    for heading, part in (("", main), *apart):
+        if not heading or heading != last_heading:
+            flow.begin_part(heading)
+            body.begin_part(is_apart=bool(heading), reads_once=heading == _REPEATED)
+        last_heading = heading
         for _ in package.steps(part, body):
             yield from (taken := flow.take())
             found_any = found_any or bool(taken)
@@ -52,6 +73,19 @@ def _blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iterator[
     if not found_any and not taken:
         raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
     reading.title = reading.title or flow.first_heading
+
+
+class _Related:
+    """The parts that the document's main part leads to."""
+
+    def __init__(self, package: Package, main: str) -> None:
+        self._relations = list(package.relations(main).values())
+        self._folder = posixpath.dirname(main)
+
+    def parts(self, kind: str) -> list[str]:
+        """Those of a kind, in their order; where none is named, the usual one, which may not be there."""
+        named = [relation.part for relation in self._relations if relation.kind == kind]
+        return list(dict.fromkeys(named)) or [posixpath.join(self._folder, f"{kind}.xml")]
 
 
 @dataclass(slots=True)
@@ -66,17 +100,18 @@ class _Styles:
     def __init__(self) -> None:
         self.by_id: dict[str, _Style] = {}
         self._current = _Style()
+        self._names = LocalNames(_PREFIXES)
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        local = _local(tag)
+        name = self._names[tag]
         value = _value(attributes, "val")
-        if local == "style":
+        if name == "w:style":
             self._current = self.by_id[_value(attributes, "styleId")] = _Style()
-        elif local == "basedOn":
+        elif name == "w:basedOn":
             self._current.based_on = value
-        elif local == "outlineLvl" and value.isdigit() and int(value) < 9:
+        elif name == "w:outlineLvl" and value.isdigit() and int(value) < 9:
             self._current.level = int(value) + 1
-        elif local == "name" and self._current.level is None:
+        elif name == "w:name" and self._current.level is None:
             # The names of the built-in styles are English in every language's Word.
             words = value.lower().split()
             if words == ["title"]:
@@ -89,10 +124,10 @@ class _Styles:
     def data(self, text: str) -> None: ...
 
 
-def _heading_levels(package: Package) -> dict[str, int]:
+def _heading_levels(package: Package, related: _Related) -> dict[str, int]:
     """Outline level (1 is the highest; a title is 0) of the paragraph styles that are headings, by style id."""
     styles = _Styles()
-    package.parse("word/styles.xml", styles)
+    package.parse(related.parts("styles")[0], styles)
     levels: dict[str, int] = {}
     for style_id, style in styles.by_id.items():
         ancestor: _Style | None = style
@@ -103,12 +138,6 @@ def _heading_levels(package: Package) -> dict[str, int]:
         if ancestor is not None and ancestor.level is not None:
             levels[style_id] = ancestor.level
     return levels
-
-
-def _local(tag: str) -> str:
-    """The local name of a WordprocessingML element; empty for others."""
-    namespace, _, local = tag.rpartition(" ")
-    return local if namespace in _WORD_NAMESPACES else ""
 
 
 def _value(attributes: dict[str, str], local: str) -> str:
@@ -126,11 +155,12 @@ class _Paragraph:
 
 
 class _Body:
-    """Takes the elements of a document, footnotes or endnotes part."""
+    """Takes the elements of a document's main part, and of those that stand apart."""
 
     def __init__(self, levels: dict[str, int], flow: FlowingText) -> None:
         self._levels = levels
         self._flow = flow
+        self._names = LocalNames(_PREFIXES)
         self._paragraphs: list[_Paragraph] = []
         """Open ones; a text box puts paragraphs within a paragraph."""
         self._tables = 0
@@ -140,38 +170,52 @@ class _Body:
         """Open cells, innermost last."""
         self._in_text = False
         self._skip_depth = 0
+        self._commenter = ""
+        """Who wrote the comment that begins."""
+        self._is_apart = False
+        self._seen: set[str] | None = None
+
+    def begin_part(self, *, is_apart: bool, reads_once: bool) -> None:
+        """`is_apart`: nothing in it is a heading of the document. `reads_once`: what was read of it is left out."""
+        self._is_apart = is_apart
+        self._seen = set() if reads_once else None
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = self._names[tag]
         # Fallback repeats for old programs what stands in Choice.
-        if self._skip_depth or tag == FALLBACK:
+        if self._skip_depth or tag == FALLBACK or name in _SKIPPED:
             self._skip_depth += 1
-            return
-        local = _local(tag)
-        if local == "p":
+        elif name == "w:p":
             self._paragraphs.append(_Paragraph())
-        elif local == "tr":
+        elif name == "w:tr":
             self._cells.append([])
-        elif local == "tc":
+        elif name == "w:tc":
             self._cell_texts.append([])
+        elif name == "w:comment":
+            self._commenter = clean_title(_value(attributes, "author"))
+        elif name == "wp:docPr":
+            if description := clean_title(attributes.get("descr", "")):
+                self._flow.count(description)
+                self._add("paragraph", f"Picture: {description}")
         elif self._paragraphs:
-            self._start_in_paragraph(local, attributes)
+            self._start_in_paragraph(name, attributes)
 
-    def _start_in_paragraph(self, local: str, attributes: dict[str, str]) -> None:
+    def _start_in_paragraph(self, name: str, attributes: dict[str, str]) -> None:
         paragraph = self._paragraphs[-1]
-        if local == "t":
+        if name in _TEXTS:
             self._in_text = True
-        elif local in ("tab", "ptab"):
+        elif name in ("w:tab", "w:ptab"):
             paragraph.parts.append("\t")
-        elif local in ("br", "cr"):
+        elif name in ("w:br", "w:cr"):
             paragraph.parts.append("\n")
-        elif local == "noBreakHyphen":
+        elif name == "w:noBreakHyphen":
             paragraph.parts.append("-")
-        elif local == "pStyle":
+        elif name == "w:pStyle":
             paragraph.level = self._levels.get(_value(attributes, "val"), paragraph.level)
-        elif local == "outlineLvl":
+        elif name == "w:outlineLvl":
             level = _value(attributes, "val")
             paragraph.level = int(level) + 1 if level.isdigit() and int(level) < 9 else None
-        elif local == "numPr":
+        elif name == "w:numPr":
             paragraph.is_item = True
 
     def data(self, text: str) -> None:
@@ -183,27 +227,29 @@ class _Body:
         if self._skip_depth:
             self._skip_depth -= 1
             return
-        local = _local(tag)
-        if local == "t":
+        name = self._names[tag]
+        if name in _TEXTS:
             self._in_text = False
-        elif local == "p" and self._paragraphs:
+        elif name == "w:p" and self._paragraphs:
             self._end_paragraph(self._paragraphs.pop())
-        elif local == "tc" and self._cell_texts:
+        elif name == "w:tc" and self._cell_texts:
             texts = self._cell_texts.pop()
             if self._cells:
                 self._cells[-1].append(" ".join(texts))
-        elif local == "tr" and self._cells:
+        elif name == "w:tr" and self._cells:
             cells = self._cells.pop()
             if any(cells):
                 self._add(f"row of table {self._tables}", " | ".join(cells))
-        elif local == "tbl":
+        elif name == "w:tbl":
             self._tables += 1
 
     def _end_paragraph(self, paragraph: _Paragraph) -> None:
         text = clean_text("".join(paragraph.parts)).strip()
         if not text:
             return
-        if paragraph.level is not None and not self._cell_texts:
+        if self._commenter:
+            text, self._commenter = f"{self._commenter}: {text}", ""
+        if paragraph.level is not None and not self._cell_texts and not self._is_apart:
             self._flow.begin(paragraph.level, text)
         else:
             self._add("item" if paragraph.is_item else "paragraph", text)
@@ -212,5 +258,9 @@ class _Body:
         if self._cell_texts:
             item = f"- {text}" if kind == "item" else text
             self._cell_texts[-1].append(" ".join(item.split()))
-        else:
-            self._flow.add(kind, text)
+            return
+        if self._seen is not None:
+            if text in self._seen or _PAGE_NUMBER.fullmatch(text):
+                return
+            self._seen.add(text)
+        self._flow.add(kind, text)

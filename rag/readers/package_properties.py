@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rag.readers.clean_text import clean_title
+from rag.readers.contract import OpenedFile, Reading
 from rag.readers.document_dates import unix_time_of_iso
 from rag.readers.package import LocalNames, Package
 
@@ -26,6 +27,17 @@ class Properties:
     title: str = ""
     author: str = ""
     written_at_s: float | None = None
+
+
+def open_ooxml(file: OpenedFile, what: str, usual_main: str) -> tuple[Package, str, Reading]:
+    """The package, the part where its document begins (`usual_main` mostly), and a reading that awaits its blocks.
+
+    Raises DamagedFile for what is not `what` ("a Word document"), TooLarge for a bomb.
+    """
+    package = Package(file, what)
+    main = package.main_part(usual_main)
+    its = ooxml_properties(package)
+    return package, main, Reading(iter(()), its.title, its.author, its.written_at_s)
 
 
 def ooxml_properties(package: Package) -> Properties:

@@ -14,7 +14,7 @@ from rag.errors import EmptyFile, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.package import FALLBACK, LocalNames, Package, relation_id
-from rag.readers.package_properties import ooxml_properties
+from rag.readers.package_properties import open_ooxml
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
@@ -34,10 +34,7 @@ MAX_PART_CHARS = 1 << 22
 
 def read_pptx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a presentation, TooLarge for a bomb, EmptyFile without words."""
-    package = Package(file, "a PowerPoint presentation")
-    main = package.main_part("ppt/presentation.xml")
-    its = ooxml_properties(package)
-    reading = Reading(iter(()), its.title, its.author, its.written_at_s)
+    package, main, reading = open_ooxml(file, "a PowerPoint presentation", "ppt/presentation.xml")
     reading.blocks = _blocks(package, main, reading, limits)
     return reading
 

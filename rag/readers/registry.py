@@ -30,7 +30,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "notebook": ("notebook/1", "rag.readers.notebook", "read_notebook"),
     "html": ("html/2", "rag.readers.html", "read_html"),
     "pdf": ("pdfium/4", "rag.readers.pdf", "read_pdf"),
-    "docx": ("docx/2", "rag.readers.docx", "read_docx"),
+    "docx": ("docx/3", "rag.readers.docx", "read_docx"),
     "odt": ("odf/1", "rag.readers.odf_text", "read_odt"),
     "ods": ("odf/1", "rag.readers.ods", "read_ods"),
     "odp": ("odf/1", "rag.readers.odf_text", "read_odp"),

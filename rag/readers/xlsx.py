@@ -17,7 +17,7 @@ from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.number_format import BUILT_IN_FORMATS, ShowNumber, number_format, show_general
 from rag.readers.package import BOMB_HINT, LocalNames, Package, relation_id
-from rag.readers.package_properties import ooxml_properties
+from rag.readers.package_properties import open_ooxml
 from rag.readers.table_rows import Cells, Merge, Row, table_blocks
 from rag.records import Block
 
@@ -39,10 +39,7 @@ _TRUTH = {"0": "FALSE", "1": "TRUE"}
 
 def read_xlsx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a workbook, TooLarge for a bomb, EmptyFile without any cell."""
-    package = Package(file, "an Excel workbook")
-    main = package.main_part("xl/workbook.xml")
-    its = ooxml_properties(package)
-    reading = Reading(iter(()), its.title, its.author, its.written_at_s)
+    package, main, reading = open_ooxml(file, "an Excel workbook", "xl/workbook.xml")
     reading.blocks = _blocks(package, main, reading, limits)
     return reading
 

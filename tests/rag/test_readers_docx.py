@@ -40,6 +40,7 @@ def test_a_document_as_word_writes_it(opened: Opened, tmp_path: Path) -> None:
         (("Costs",), "5 < 6 & R&D, snake_case, *star*."),
         (("Costs", "Rent"), "one\n\nItem | €\nRent | 1"),
         (("Costs",), "Nothing below"),
+        (("Header and footer",), "HEADER"),
     ]
 
 
@@ -50,6 +51,63 @@ def test_tracked_insertions_are_read_and_deletions_are_not(opened: Opened, tmp_p
     )
     (block,) = blocks_of(opened, docx_of(tmp_path / "a.docx", body))
     assert block.text == "new\tkept"
+
+
+def test_what_was_moved_is_read_where_it_stands_now(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        '<w:p><w:moveFrom w:id="1"><w:r><w:t>moved</w:t></w:r></w:moveFrom><w:r><w:t>first </w:t></w:r>'
+        '<w:moveTo w:id="2"><w:r><w:t>moved</w:t></w:r></w:moveTo></w:p>'
+    )
+    (block,) = blocks_of(opened, docx_of(tmp_path / "a.docx", body))
+    assert block.text == "first moved"
+
+
+def test_formulas_and_alternative_texts_are_read_and_pronunciations_are_not(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        '<w:p xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><w:r><w:t>So </w:t></w:r>'
+        "<m:oMath><m:r><m:t>a=b+c</m:t></m:r></m:oMath></w:p>"
+        "<w:p><w:r><w:ruby><w:rt><w:r><w:t>とうきょう</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>東京</w:t></w:r>"
+        "</w:rubyBase></w:ruby></w:r></w:p>"
+        '<w:p><w:r><w:drawing><wp:inline xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/'
+        'wordprocessingDrawing"><wp:docPr id="1" name="Picture 1" descr="A heron on the\nbank"/></wp:inline>'
+        "</w:drawing></w:r></w:p>"
+    )
+    (block,) = blocks_of(opened, docx_of(tmp_path / "a.docx", body))
+    assert block.text == "So a=b+c\n\n東京\n\nPicture: A heron on the bank"
+
+
+def test_comments_headers_and_footers_stand_apart(opened: Opened, tmp_path: Path) -> None:
+    document = docx.Document()
+    run = document.add_paragraph("The rent is due.").runs[0]
+    document.add_comment(run, text="Since when?\nAsk Bob.", author="Ada Lovelace", initials="AL")
+    for _ in range(2):
+        section = document.add_section()
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.paragraphs[0].text = "Heron Ltd, our ref. 4711"
+        section.footer.paragraphs[0].text = "— 1 —"
+    document.save(str(tmp_path / "a.docx"))
+    assert [(block.heading_path, block.text) for block in blocks_of(opened, tmp_path / "a.docx")] == [
+        ((), "The rent is due."),
+        (("Comments",), "Ada Lovelace: Since when?\n\nAsk Bob."),
+        (("Header and footer",), "Heron Ltd, our ref. 4711"),
+    ]
+
+
+def test_a_document_whose_parts_have_other_names_is_read(opened: Opened, tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_heading("Costs", 1)
+    document.add_paragraph("The rent.")
+    document.save(str(tmp_path / "usual.docx"))
+    renamed = {"word/document.xml": "word/document2.xml", "word/styles.xml": "word/styles2.xml"}
+    with zipfile.ZipFile(tmp_path / "usual.docx") as usual, zipfile.ZipFile(tmp_path / "a.docx", "w") as other:
+        for name in usual.namelist():
+            content = usual.read(name)
+            for old, new in renamed.items():
+                content = content.replace(old.encode(), new.encode())
+                content = content.replace(Path(old).name.encode(), Path(new).name.encode())
+            other.writestr(renamed.get(name, name).replace("document.xml.rels", "document2.xml.rels"), content)
+    (block,) = blocks_of(opened, tmp_path / "a.docx")
+    assert (block.heading_path, block.text) == (("Costs",), "The rent.")
 
 
 def test_a_text_box_is_read_once(opened: Opened, tmp_path: Path) -> None:
