@@ -1,12 +1,18 @@
-"""Hash files as they are read, saying how far it got. Knows nothing of catalogues."""
+"""Hash files as they are read, saying how far it got, and not again while they stay as they were.
+
+Knows nothing of catalogues.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 READ_BYTES = 4 * 2**20
 
@@ -39,6 +45,32 @@ class FileDigest:
         return self.sha256 if algorithm == "sha256" else self.git_sha1
 
 
+class FileStamp(BaseModel):
+    """What a file looked like when it was hashed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> FileStamp:
+        """`sha256` is the file's where the caller knows it; None hashes. Raises OSError."""
+        status = path.stat()
+        known = unchanged_sha256_of(path) if sha256 is None else sha256
+        return cls(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=known)
+
+    def describes(self, path: Path) -> bool:
+        """Whether the file has this hash. It is read only where its time is another one: copied, or changed.
+
+        Raises OSError.
+        """
+        status = path.stat()
+        if status.st_size != self.bytes:
+            return False
+        return status.st_mtime_ns == self.mtime_ns or unchanged_sha256_of(path) == self.sha256
+
+
 def digest_of(path: Path, on_bytes: OnBytes | None = None, *, git_sha1: bool = False) -> FileDigest:
     """Hash a file. SHA-1 costs as much again, so it is computed only when asked for. Raises OSError."""
     size = path.stat().st_size
@@ -59,3 +91,14 @@ def digest_of(path: Path, on_bytes: OnBytes | None = None, *, git_sha1: bool = F
 def sha256_of(path: Path, on_bytes: OnBytes | None = None) -> str:
     """The SHA-256 of a file, in hexadecimal. Raises OSError."""
     return digest_of(path, on_bytes).sha256
+
+
+def unchanged_sha256_of(path: Path) -> str:
+    """As `sha256_of`; a file is read once a process, and again when its size or its time changes. Raises OSError."""
+    status = path.stat()
+    return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256_of(path: Path, _inode: int, _bytes: int, _mtime_ns: int) -> str:
+    return sha256_of(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.checksum import sha256_of
+from models.checksum import FileStamp, unchanged_sha256_of
 from models.errors import WeightsMissing
 
 QUANTIZED_DIR = "int8"
@@ -30,12 +30,12 @@ class QuantizedRecord(BaseModel):
     """What is known of an int8 copy that was made on this machine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    of_visual: str
-    """SHA-256 of the float graph that it was made of."""
-    of_textual: str
-    visual: str
-    """SHA-256 of the copy."""
-    textual: str
+    of_visual: FileStamp
+    """The float graphs that it was made of."""
+    of_textual: FileStamp
+    visual: FileStamp
+    """The copies."""
+    textual: FileStamp
     bytes_before: int
     bytes_after: int
     least_cosine: float
@@ -57,9 +57,11 @@ class ClipFiles:
         return sum(each.stat().st_size for each in (self.visual, self.textual))
 
     def sha256(self) -> str:
-        """Of all four together: what decides what a vector is. Reads them. Raises WeightsMissing."""
+        """Of all four together: what decides what a vector is. Reads what is not hashed yet. Raises WeightsMissing."""
         try:
-            parts = [sha256_of(each) for each in (self.visual, self.textual, self.tokenizer, self.preprocessing)]
+            parts = [
+                unchanged_sha256_of(each) for each in (self.visual, self.textual, self.tokenizer, self.preprocessing)
+            ]
         except OSError as error:
             raise WeightsMissing(f"{error.filename} cannot be read: {error.strerror}") from error
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -87,9 +89,13 @@ def _quantized_copy(folder: Path, plain: ClipFiles) -> ClipFiles | None:
     try:
         record = QuantizedRecord.model_validate_json((copies / QUANTIZED_RECORD).read_bytes())
         visual, textual = copies / "visual.onnx", copies / "textual.onnx"
-        if (sha256_of(visual), sha256_of(textual)) != (record.visual, record.textual):
-            return None
-        if (plain.visual.stat().st_size + plain.textual.stat().st_size) != record.bytes_before:
+        stamped = {
+            visual: record.visual,
+            textual: record.textual,
+            plain.visual: record.of_visual,
+            plain.textual: record.of_textual,
+        }
+        if not all(stamp.describes(file) for file, stamp in stamped.items()):
             return None
     except (OSError, ValidationError):
         return None

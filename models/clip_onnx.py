@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checksum import unchanged_sha256_of
 from models.clip_files import ClipFiles
 from models.clip_preprocessing import ClipPreprocessing, read_preprocessing
 from models.clip_probes import probe_pictures
@@ -105,9 +106,9 @@ class OnnxClip:
 
     @staticmethod
     def _open(file: Path, placement: OnnxPlacement, threads: int, cache_dir: Path | None) -> OnnxSession:
-        from models.checksum import sha256_of
-
-        return open_model(file, sha256=sha256_of(file), placement=placement, threads=threads, cache_dir=cache_dir)
+        return open_model(
+            file, sha256=unchanged_sha256_of(file), placement=placement, threads=threads, cache_dir=cache_dir
+        )
 
     def _picture_ends(self, file: Path) -> tuple[Any, int]:
         inputs = [each for each in self._visual.native.get_inputs() if len(each.shape) == 4]

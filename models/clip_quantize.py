@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checksum import sha256_of
+from models.checksum import FileStamp
 from models.clip_files import QUANTIZED_DIR, QUANTIZED_RECORD, ClipFiles, QuantizedRecord, find_clip
 from models.clip_onnx import OnnxClip
 from models.clip_probes import PROBE_TEXTS, probe_pictures
@@ -111,10 +111,10 @@ def quantize_installed(
         shutil.rmtree(working / "textual")
         every = (*report.pictures.cosines, *report.texts.cosines)
         record = QuantizedRecord(
-            of_visual=sha256_of(source.visual),
-            of_textual=sha256_of(source.textual),
-            visual=sha256_of(working / "visual.onnx"),
-            textual=sha256_of(working / "textual.onnx"),
+            of_visual=FileStamp.of(source.visual),
+            of_textual=FileStamp.of(source.textual),
+            visual=FileStamp.of(working / "visual.onnx"),
+            textual=FileStamp.of(working / "textual.onnx"),
             bytes_before=report.bytes_before,
             bytes_after=report.bytes_after,
             least_cosine=min(every),

@@ -10,11 +10,9 @@ Needs OpenCV, through RapidOCR. Knows nothing of files of pictures.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checksum import unchanged_sha256_of
 from models.errors import EngineFailed, WeightsMissing
 from models.ocr import TextLine
 from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model
@@ -61,7 +60,12 @@ class RapidOcr:
         files = {step: _model_file(name) for step, name in _FILES.items()}
         sessions = {
             step: open_model(
-                file, sha256=_sha256_of(file), placement=placement, threads=threads, arena=False, cache_dir=cache_dir
+                file,
+                sha256=unchanged_sha256_of(file),
+                placement=placement,
+                threads=threads,
+                arena=False,
+                cache_dir=cache_dir,
             )
             for step, file in files.items()
         }
@@ -185,11 +189,6 @@ def _model_file(name: str) -> Path:
     if not file.is_file():
         raise WeightsMissing(f"RapidOCR's {name} is missing", hint="install rapidocr again, version 3.10")
     return file
-
-
-@cache
-def _sha256_of(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _route_log() -> None:

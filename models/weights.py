@@ -17,21 +17,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.catalog import Catalog, ModelEntry, ModelFile, load_catalog
-from models.checksum import OnBytes, sha256_of
+from models.checksum import FileStamp, OnBytes, sha256_of
 from models.errors import WeightsDamaged, WeightsMissing
 from models.gguf_header import GgufHeader, read_gguf_header
 
 PARTIAL_DIR = ".partial"
 STAMP_FILE = ".verified.json"
-
-
-class FileStamp(BaseModel):
-    """What a file looked like when its hash was last checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    bytes: int
-    mtime_ns: int
-    sha256: str
 
 
 class Stamp(BaseModel):
@@ -153,7 +144,7 @@ class Weights:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             _sync_folder(target.parent)
-            known[name] = _stamp_of(target, sha256)
+            known[name] = FileStamp.of(target, sha256)
         self._write_stamp(folder, Stamp(files=known, source=source, revision=revision))
         if (model := self.installed(model_id)) is None:
             raise self._missing(entry)
@@ -205,7 +196,7 @@ class Weights:
             path = folder / file.name
             stamped = known.get(file.name)
             wanted = file.sha256 or (stamped.sha256 if stamped is not None else None)
-            if not (trust_stamp and stamped is not None and stamped == _stamp_of(path, wanted or "")):
+            if not (trust_stamp and stamped is not None and stamped == FileStamp.of(path, wanted or "")):
                 found = sha256_of(path, _shifted(on_bytes, done_before, total))
                 if wanted is not None and found != wanted:
                     yield file, f"its SHA-256 is {found}, should be {wanted}"
@@ -213,7 +204,7 @@ class Weights:
                 if fault := _header_fault(file, path):
                     yield file, fault
                     continue
-                known[file.name] = _stamp_of(path, found)
+                known[file.name] = FileStamp.of(path, found)
             done_before += file.bytes_or_guess
         if known != stamp.files:
             self._write_stamp(folder, stamp.model_copy(update={"files": known}))
@@ -234,11 +225,6 @@ class Weights:
             # A read-only folder of weights is fine: they are hashed at each start instead.
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def _stamp_of(path: Path, sha256: str) -> FileStamp:
-    status = path.stat()
-    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
 
 
 def _header_fault(file: ModelFile, path: Path) -> str:

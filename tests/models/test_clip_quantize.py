@@ -125,3 +125,33 @@ def test_no_number_is_never_good_enough() -> None:
     refuse_below(Fidelity((0.995, 0.991)), 0.99, "it")
     with pytest.raises(EngineFailed):
         refuse_below(Fidelity((float("nan"),)), 0.0, "it")
+
+
+def test_a_copy_of_other_weights_is_not_taken(floats: Path, tmp_path: Path) -> None:
+    """The floats were pulled anew, with other numbers in as many bytes: what was made of the old ones must go."""
+    folder = tmp_path / "clip"
+    shutil.copytree(floats, folder)
+    quantize_installed(folder, samples=samples(), least_cosine=0.9)
+    assert find_clip(folder).quantized is not None
+    for part in ("visual", "textual"):
+        file = folder / part / "model.onnx"
+        model = onnx.load(file)
+        largest = max(model.graph.initializer, key=lambda each: len(each.raw_data))
+        largest.raw_data = (np.frombuffer(largest.raw_data, np.float32) * np.float32(1.5)).tobytes()
+        before = file.read_bytes()
+        onnx.save(model, file)
+        assert file.stat().st_size == len(before)
+        assert find_clip(folder).quantized is None, part
+        file.write_bytes(before)
+        assert find_clip(folder).quantized is not None
+
+
+def test_what_stays_as_it_was_is_hashed_once(floats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(floats, folder)
+    quantize_installed(folder, samples=samples(), least_cosine=0.9)
+    find_clip(folder).sha256()
+    read: list[Path] = []
+    monkeypatch.setattr("models.checksum.sha256_of", lambda path: read.append(path) or "")
+    find_clip(folder).sha256()
+    assert read == []
