@@ -110,15 +110,14 @@ def open_session(
     """
     reason = ""
     if placement.provider != CPU_PROVIDER:
-        session, reason = _on_device(graph, placement, threads, spinning, compiled_dir)
+        session, reason = _on_device(graph, placement, _options(threads, spinning, False, arena), compiled_dir)
         if session is not None:
             share = _share(session, placement.provider)
             if share > 0:
                 return OnnxSession(session, SessionReport(str(placement), str(placement), share=share), name)
             reason = f"{placement} took no part of {name}"
         LOGGER.warning("%s asked for %s and runs on the CPU: %s", name, placement, reason)
-    options = _options(threads, spinning, optimised)
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    options = _options(threads, spinning, optimised, arena)
     try:
         session = onnx_runtime().InferenceSession(graph, options, providers=[CPU_PROVIDER], enable_fallback=0)
     except native_errors() as error:
@@ -148,7 +147,13 @@ def open_model(
         return open_session(graph, name=file.name, threads=threads, spinning=spinning, optimised=True, arena=arena)
     graph = read_model(file).SerializeToString()
     return open_session(
-        graph, name=file.name, placement=placement, threads=threads, spinning=spinning, compiled_dir=cache_dir
+        graph,
+        name=file.name,
+        placement=placement,
+        threads=threads,
+        spinning=spinning,
+        arena=arena,
+        compiled_dir=cache_dir,
     )
 
 
@@ -185,7 +190,7 @@ def optimise(model: ModelProto, name: str) -> bytes:
     """The graph after ONNX Runtime's own fusions for this CPU. Raises WeightsDamaged."""
     with tempfile.TemporaryDirectory(prefix="homebody-onnx-") as folder:
         target = Path(folder) / "optimised.onnx"
-        options = _options(1, False, False)
+        options = _options(1, False, False, True)
         options.optimized_model_filepath = str(target)
         try:
             onnx_runtime().InferenceSession(
@@ -206,11 +211,12 @@ def cpu_features() -> str:
     return f"{host.name}:{','.join(sorted(host.features))}"
 
 
-def _options(threads: int, spinning: bool, optimised: bool) -> SessionOptions:
+def _options(threads: int, spinning: bool, optimised: bool, arena: bool) -> SessionOptions:
     ort = onnx_runtime()
     options: SessionOptions = ort.SessionOptions()
     options.intra_op_num_threads = max(1, threads)
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     options.log_severity_level = _SILENT
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
@@ -222,11 +228,10 @@ def _options(threads: int, spinning: bool, optimised: bool) -> SessionOptions:
 
 
 def _on_device(
-    graph: bytes, placement: OnnxPlacement, threads: int, spinning: bool, compiled_dir: Path | None
+    graph: bytes, placement: OnnxPlacement, options: SessionOptions, compiled_dir: Path | None
 ) -> tuple[InferenceSession | None, str]:
     """A session with the provider asked for, or None and why not."""
     ort = onnx_runtime()
-    options = _options(threads, spinning, False)
     devices = ep_devices_of(placement.provider, placement.device_type)
     providers: list[Any] | None = None
     if devices:

@@ -51,6 +51,13 @@ def test_a_missing_device_falls_back_to_the_cpu_and_says_why(bert: TinyBert, pla
     np.testing.assert_allclose(session.run(FEEDS)[0], plain.run(FEEDS)[0], atol=1e-5)
 
 
+def test_memory_is_given_back_on_whatever_device_it_runs(bert: TinyBert) -> None:
+    for placement in (CPU, OnnxPlacement("CUDAExecutionProvider", "gpu")):
+        session = open_model(bert.model_file, sha256=bert.sha256, placement=placement, arena=False)
+        assert not session.native.get_session_options().enable_cpu_mem_arena
+        assert not session.native.get_session_options().enable_mem_pattern
+
+
 def test_the_remote_provider_is_never_a_device() -> None:
     inventory = list_onnx_devices()
 
