@@ -7,8 +7,8 @@ nothing of chunks, of the library, or of where weights come from.
 
 from __future__ import annotations
 
-import ctypes
 import threading
+import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,14 +62,19 @@ def _facts(header: GgufHeader) -> GgufEmbedderFacts:
 
 
 class GgufTokenCounter:
-    """Counts in a GGUF file's tokens, with nothing of it loaded but its vocabulary. Thread-safe."""
+    """Counts in a GGUF file's tokens, with nothing of it loaded but its vocabulary. Thread-safe.
 
-    def __init__(self, path: Path) -> None:
-        """Raises WeightsMissing, WeightsDamaged."""
+    The vocabulary is freed with the counter: it is small, and whoever chunks keeps one for as long as there is work.
+    """
+
+    def __init__(self, path: Path, *, library: Any = None) -> None:
+        """`library` replaces llama.cpp's. Raises WeightsMissing, WeightsDamaged."""
         header = read_gguf_header(path)
         with LLAMA_LOG.capture() as log_lines:
-            self._model = load_llama_model(path, log_lines, vocab_only=True)
-        self._vocab = LlamaVocab(llama_library(), self._model, spm_space_prefix=_space_prefix(header))
+            model = load_llama_model(path, log_lines, vocab_only=True)
+        library = library or llama_library()
+        weakref.finalize(self, library.llama_model_free, model).atexit = False  # the process's end frees all
+        self._vocab = LlamaVocab(library, model, spm_space_prefix=_space_prefix(header))
 
     def count(self, text: str) -> int:
         """Tokens of the text alone: no special tokens, not cut."""
@@ -143,19 +148,12 @@ class GgufTextEmbedder:
 
     def _special_tokens(self) -> tuple[TokenIds, TokenIds]:
         """What the model wants before a text and behind it."""
-        bare, around = self._vocab.ids("a", special=False), self._ids_with_special("a")
+        bare = self._vocab.ids("a", special=False)
+        around = self._vocab.ids("a", special=False, add_special=True)
         for start in range(len(around) - len(bare) + 1):
             if np.array_equal(around[start : start + len(bare)], bare):
                 return around[:start], around[start + len(bare) :]
         return around[:0], around[:0]
-
-    def _ids_with_special(self, text: str) -> TokenIds:
-        raw = text.encode()
-        ids = np.empty(len(raw) + 16, np.int32)
-        pointer = ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        vocab = self._library.llama_model_get_vocab(self._model)
-        count = self._library.llama_tokenize(vocab, raw, len(raw), pointer, len(ids), True, False)
-        return ids[: max(0, count)].copy()
 
     @property
     def threads(self) -> int:

@@ -38,22 +38,25 @@ class LlamaVocab:
         self._is_end: dict[int, bool] = {}
         self._piece_buffer: Any = ctypes.create_string_buffer(256)
 
-    def ids(self, text: str, *, special: bool) -> TokenIds:
-        """Token ids of a text, without BOS or EOS; `special` reads control tokens written in it."""
+    def ids(self, text: str, *, special: bool, add_special: bool = False) -> TokenIds:
+        """Token ids of a text; `special` reads control tokens written in it.
+
+        Without BOS or EOS, unless `add_special` asks for what the model wants around a text.
+        """
         raw = text.encode("utf-8", "replace")
-        if not raw:
+        if not raw and not add_special:
             return NO_IDS
-        ids = np.empty(len(raw) + 8, dtype=np.int32)  # never more tokens than bytes, but for a prefixed space
-        count = self._tokenize_into(ids, raw, special)
+        ids = np.empty(len(raw) + 8, dtype=np.int32)  # never more tokens than bytes, but for what is put around them
+        count = self._tokenize_into(ids, raw, special, add_special)
         if count < 0:
             ids = np.empty(-count, dtype=np.int32)
-            count = self._tokenize_into(ids, raw, special)
+            count = self._tokenize_into(ids, raw, special, add_special)
         return ids[: max(0, count)].copy()
 
-    def _tokenize_into(self, ids: TokenIds, raw: bytes, special: bool) -> int:
+    def _tokenize_into(self, ids: TokenIds, raw: bytes, special: bool, add_special: bool) -> int:
         """How many ids were written; negative, the number that there are, when they do not fit."""
         pointer = ids.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        count: int = self._library.llama_tokenize(self._handle, raw, len(raw), pointer, len(ids), False, special)
+        count: int = self._library.llama_tokenize(self._handle, raw, len(raw), pointer, len(ids), add_special, special)
         return count
 
     def content_ids(self, text: str, *, after: int | None = None) -> TokenIds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from models.embed_text_gguf import GgufTextEmbedder, GgufTokenCounter, read_gguf_embedder
 from models.errors import DeviceUnavailable, EngineFailed, WeightsDamaged, WeightsMissing
+from models.native_log import llama_library
 from scripts.make_tiny_models import write_tiny_gguf
 from tests.tiny_gguf_embedder import WIDTH, write_tiny_gguf_embedder
 
@@ -89,6 +91,28 @@ def test_tokens_are_counted_without_the_weights(weights: Path, embedder: GgufTex
     for text in TEXTS:
         assert counter.count(text) == embedder.count_tokens(text)
     assert counter.count("garlic rent") == 2
+
+
+def test_a_vocabulary_is_freed_with_its_counter(weights: Path) -> None:
+    freed: list[int] = []
+    free = llama_library().llama_model_free
+
+    class Library:
+        """llama.cpp's own, and who was freed."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(llama_library(), name)
+
+        def llama_model_free(self, model: int) -> None:
+            freed.append(model)
+            free(model)
+
+    count = GgufTokenCounter(weights, library=Library()).count
+    assert count("garlic rent") == 2
+    assert freed == []
+    del count
+    gc.collect()
+    assert len(freed) == 1
 
 
 def test_threads_change_at_run_time_and_several_may_ask(embedder: GgufTextEmbedder) -> None:
