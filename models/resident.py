@@ -73,32 +73,18 @@ class Residents:
         Raises NotEnoughMemory when it alone needs more than the budget, EngineFailed after `close_all` or
         when the same thread already uses it (it would wait for itself for ever), and whatever `load` raises.
         """
-        slot = self._enter(key)
-        try:
-            if slot.engine is None:
-                self._make_room(key, needed_bytes)
-                engine = load()
-                with self._table:
-                    slot.engine, slot.needed_bytes = engine, needed_bytes
+        with self._entered(key, load, needed_bytes) as slot:
             yield cast(EngineT, slot.engine)
-        finally:
-            self._leave(slot)
 
     def keep(self, key: str, load: Callable[[], EngineT], needed_bytes: int) -> EngineT:
         """An engine that several threads may use at once, loaded if need be; it stays until `drop` or `close_all`.
 
         It counts in the budget, and never makes room for others. Raises as `use`.
         """
-        slot = self._enter(key)
-        try:
-            if slot.engine is None:
-                self._make_room(key, needed_bytes)
-                engine = load()
-                with self._table:
-                    slot.engine, slot.needed_bytes, slot.shared = engine, needed_bytes, True
+        with self._entered(key, load, needed_bytes) as slot:
+            with self._table:
+                slot.shared = True
             return cast(EngineT, slot.engine)
-        finally:
-            self._leave(slot)
 
     def kept(self, key: str) -> Closable | None:
         """What `keep` loaded under this key, if it is still there: for who would have to look at files to load it.
@@ -110,6 +96,20 @@ class Residents:
                 raise EngineFailed("homebody is closing", hint="start it again")
             slot = self._slots.get(key)
             return slot.engine if slot is not None and slot.shared else None
+
+    @contextmanager
+    def _entered(self, key: str, load: Callable[[], Closable], needed_bytes: int) -> Iterator[_Slot]:
+        """The slot, locked, with its engine in it."""
+        slot = self._enter(key)
+        try:
+            if slot.engine is None:
+                self._make_room(key, needed_bytes)
+                engine = load()
+                with self._table:
+                    slot.engine, slot.needed_bytes = engine, needed_bytes
+            yield slot
+        finally:
+            self._leave(slot)
 
     def _enter(self, key: str) -> _Slot:
         thread = threading.get_ident()

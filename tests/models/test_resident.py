@@ -194,6 +194,17 @@ def test_a_kept_engine_is_shared_counts_in_the_budget_and_makes_no_room(log: lis
         residents.keep("embed", lambda: Engine("embed", log), 60)
 
 
+def test_an_engine_first_used_and_then_kept_stays(log: list[str]) -> None:
+    residents = Residents(memory_budget_bytes=100)
+    with residents.use("embed", lambda: Engine("embed", log), 60) as used:
+        pass
+    assert residents.keep("embed", lambda: Engine("embed", log), 60) is used
+    assert residents.kept("embed") is used
+    with residents.use("chat", lambda: Engine("chat", log), 60):
+        pass
+    assert log == ["load embed", "load chat"]
+
+
 def test_threads_that_ask_at_once_get_the_same_kept_engine(log: list[str]) -> None:
     residents = Residents()
     got: list[Engine] = []
