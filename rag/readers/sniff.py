@@ -57,25 +57,30 @@ Format = Literal[
 HEAD_BYTES = 4096
 
 _FORMATS: dict[Format, str] = {
-    "text": "txt text log textile wiki sub nfo me 1st",
+    "text": "txt text log textile wiki mediawiki creole pod texi texinfo typ sub lrc nfo me 1st po bib ris enw nbib"
+    " ledger beancount hledger qif ofx",
     # Languages without a grammar in rag.readers.grammars.
     "code": "m mm kt kts scala groovy pl pm lua r jl swift dart ex exs erl hrl hs ml mli clj cljs lisp el scm rkt f f90"
     " f95 pas ada adb ads d nim zig v sv vhd vhdl asm s zsh fish ps1 bat cmd awk sed sql graphql proto thrift cmake mk"
-    " mak gradle dockerfile properties css scss sass less vue svelte diff patch",
+    " mak gradle dockerfile properties css scss sass less vue svelte diff patch vb vbs bas cls fs fsx fsi psm1 psd1"
+    " pyx pxd elm purs cr agda lean vala gd hx coffee tcl vim applescript ahk ino pde cu cuh cl glsl vert frag"
+    " hlsl metal wgsl sol stan sas sps do ado bzl bazel nix tf tfvars hcl bicep rego cue jsonnet prisma env jsp asp"
+    " aspx cshtml razor erb ejs hbs mustache jinja jinja2 j2 twig haml pug astro tpl tmpl g4 m4 ttl sparql",
     "source": "py pyi js mjs cjs jsx ts mts cts tsx c h cc cpp cxx hh hpp hxx cs java go rs rb php sh bash",
     "markdown": "md markdown mdown mkd mdx qmd rmd",
     "rst": "rst rest",
     "org": "org",
     "asciidoc": "adoc asciidoc",
-    "latex": "tex latex ltx",
-    "json": "json json5 jsonc geojson webmanifest har",
+    "latex": "tex latex ltx sty",
+    "json": "json json5 jsonc geojson topojson jsonld webmanifest har arb avsc code-workspace",
     "jsonl": "jsonl ndjson",
     "yaml": "yaml yml",
-    "tables": "toml ini cfg conf",
-    "xml": "xml xsd xsl xslt rss atom opml gpx kml plist",
+    "tables": "toml ini cfg conf cnf inf url reg desktop service editorconfig",
+    "xml": "xml xsd xsl xslt rss atom opml gpx tcx kml plist webloc rdf owl wsdl xaml csproj vbproj fsproj vcxproj resx"
+    " xlf xliff tmx tei dita ditamap fb2 musicxml ttml dfxp",
     "subtitles": "srt vtt sbv ass ssa",
     "notebook": "ipynb",
-    "html": "html htm xhtml",
+    "html": "html htm xhtml xht shtml",
     "pdf": "pdf",
     "docx": "docx docm dotx dotm",
     "pptx": "pptx pptm ppsx ppsm potx potm",
@@ -180,8 +185,8 @@ _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 OLE_SCAN_BYTES = 1 << 20
 
 _UNSUPPORTED_HINT = (
-    "kinds that are read: text, source code, Markdown, HTML, PDF, CSV, RTF, Office and OpenDocument files,"
-    " mail, e-books, pictures, recordings and archives"
+    "convert it to a kind that is read (text, PDF, an Office format, JPEG, MP3, ZIP), or leave it out with a line in"
+    " .homebodyignore"
 )
 _ACCEPTED = FORMAT_BY_EXTENSION.keys() | _REFUSED.keys()
 
@@ -277,16 +282,17 @@ def _format_of_zip(file: OpenedFile, named: Format | None) -> Format:
         return cast(Format, kind)
     if kind == "zip" and named in (None, "archive"):
         return "archive"
-    if kind is None and named in _BINARY_FORMATS:
-        return named  # cut off, probably: its reader says so
     if kind in _KIND_NAMES:
         raise _refused(file, kind)
-    what = "an e-book (EPUB)" if kind == "epub" else "a zip archive"
+    if named == "epub":
+        return named  # packed by hand, without the entry that says so; its reader says what else is missing
     if named in _BINARY_FORMATS:
-        raise DamagedFile(f"{file.name} is not {_BINARY_FORMATS[named]}: it is {what}", hint="correct its name")
+        if kind is None:
+            return named  # cut off, probably: its reader says so
+        raise DamagedFile(f"{file.name} is not {_BINARY_FORMATS[named]}: it is a zip archive", hint="correct its name")
     if named is not None:
-        raise DamagedFile(f"{file.name} is not what its name says: it is {what}", hint="correct its name")
-    raise UnsupportedFile(f"{file.name} is {what}, which is not read", hint="unpack it and index the folder")
+        raise DamagedFile(f"{file.name} is not what its name says: it is a zip archive", hint="correct its name")
+    raise DamagedFile(f"{file.name} is a zip archive that is not whole", hint="get it again from where it came")
 
 
 def _format_of_ole(file: OpenedFile, named: Format | None) -> Format:

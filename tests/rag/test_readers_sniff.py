@@ -10,6 +10,7 @@ from rag.readers.contract import open_regular
 from rag.readers.registry import SUPPORTED_EXTENSIONS, accepts_name, choose_reader
 from rag.readers.sniff import find_format
 from tests.rag.conftest import Opened
+from tests.rag.made_archives import zip_of
 from tests.rag.made_files import docx_of, paragraph, pdf_bytes
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
@@ -29,6 +30,9 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
         ("a.yml", "yaml"),
         ("a.ipynb", "notebook"),
         ("a.srt", "subtitles"),
+        ("de.po", "text"),
+        ("go.service", "tables"),
+        ("main.tf", "code"),
         ("README", "text"),
         ("odd.xyz", "text"),
     ],
@@ -83,6 +87,25 @@ def test_archives_are_known_by_their_bytes(opened: Opened, tmp_path: Path) -> No
     assert find_format(opened(tmp_path / "b", b"\x1f\x8b\x08\0\0\0\0")) == "archive"
     with pytest.raises(DamagedFile, match="gzip"):
         find_format(opened(tmp_path / "c.txt", b"\x1f\x8b\x08\0\0\0\0"))
+
+
+def test_a_book_packed_by_hand_is_a_book_and_other_archives_under_its_name_are_not(
+    opened: Opened, tmp_path: Path
+) -> None:
+    (tmp_path / "a.epub").write_bytes(zip_of({"META-INF/container.xml": "<container/>", "book.opf": "<package/>"}))
+    assert find_format(opened(tmp_path / "a.epub")) == "epub"
+    (tmp_path / "b.docx").write_bytes(zip_of({"x": "y"}))
+    with pytest.raises(DamagedFile, match="not a Word document: it is a zip archive"):
+        find_format(opened(tmp_path / "b.docx"))
+    (tmp_path / "c").write_bytes((tmp_path / "b.docx").read_bytes()[:40])
+    with pytest.raises(DamagedFile, match="zip archive that is not whole"):
+        find_format(opened(tmp_path / "c"))
+
+
+def test_what_is_told_of_a_kind_that_no_reader_takes_names_kinds_that_one_does(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFile, match="Zstandard") as raised:
+        find_format(opened(tmp_path / "a", b"\x28\xb5\x2f\xfd" + b"\0" * 100))
+    assert "ZIP" in raised.value.hint
 
 
 def test_an_encrypted_word_document_is_recognised(opened: Opened, tmp_path: Path) -> None:
