@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from pipelines.image_indexing import ImageIndexing
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
 from pipelines.look import Look, look
+from pipelines.one_picture import picture_pixels
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.picture_seeing import Eyes, SeeingReader
@@ -172,6 +174,7 @@ class HomeOnThisMachine:
             embedders=self._embedders,
             engines=self._engines,
             settings=self._settings.search,
+            draw=self._draw,
         )
 
     @cached_property
@@ -196,6 +199,7 @@ class HomeOnThisMachine:
             total_timeout_s=30 * library.read_timeout_s,
             memory_bytes=library.reader_memory_mb * MEGABYTE,
             draws=True,
+            listens=True,
         )
 
     @cached_property
@@ -283,10 +287,15 @@ class HomeOnThisMachine:
             yield from self._engines.new_notices()
             yield event
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+    def search(
+        self, query: str, *, k: int = 10, kinds: Collection[str] | None = None, like: Path | None = None
+    ) -> SearchResult:
         started_s = time.perf_counter()
+        parsed = parse_query(query).and_kinds(kinds or ())
+        if like is not None:
+            parsed = replace(parsed, like=os.fspath(like.expanduser().absolute()))
         with self._foreground.busy():
-            hits, notices = self._find(parse_query(query).and_kinds(kinds or ()), k=k, join=True)
+            hits, notices = self._find(parsed, k=k, join=True)
         return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
 
     def _find(self, query: ParsedQuery, *, k: int, join: bool = False) -> tuple[list[Hit], tuple[Notice, ...]]:
@@ -294,6 +303,10 @@ class HomeOnThisMachine:
         if "_ingest" in self.__dict__:  # what is asked next is likely there too
             self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in hits]))
         return hits, notices
+
+    def _draw(self, path: Path) -> NDArray[np.uint8]:
+        with DocumentReader(self._read_limits) as reader:
+            return picture_pixels(path, reader)
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)

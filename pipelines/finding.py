@@ -6,6 +6,12 @@ raised. Knows nothing of answers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
 from models.errors import ModelError
 from pipelines.engines import Engines
 from pipelines.events import Notice
@@ -13,7 +19,7 @@ from pipelines.library_embedders import LibraryEmbedders
 from pipelines.settings import SearchSettings
 from rag.errors import EmbedderMismatch
 from rag.identity import check_identity
-from rag.image_vectors import ImageVectors
+from rag.image_vectors import ImageEncoderIdentity, ImageVectors
 from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.ports import ImageEncoder, Reranker, TextEmbedder
@@ -37,18 +43,26 @@ class Finding:
         embedders: LibraryEmbedders,
         engines: Engines,
         settings: SearchSettings,
+        draw: Callable[[Path], NDArray[np.uint8]],
     ) -> None:
+        """`draw` gives the pixels of a picture that a query names; raises FileNotUsable."""
         self._db = db
         self._vectors = vectors
         self._image_vectors = image_vectors
         self._embedders = embedders
         self._engines = engines
         self._settings = settings
+        self._draw = draw
         self._keyword_index = KeywordIndex(db)
         self._scopes = Scopes(db)
 
     def find(self, query: ParsedQuery, *, k: int, join: bool = False) -> tuple[list[Hit], tuple[Notice, ...]]:
-        """By words and by meaning; by words alone, and said, where there is no embedder."""
+        """By words and by meaning; by words alone, and said, where there is no embedder.
+
+        Raises for a query that names a picture WeightsMissing without a CLIP, FileNotUsable for what is no picture.
+        """
+        if query.like:
+            return self._like(query, k, join=join)
         notices: list[Notice] = []
         embedder = self._embedder(notices)
         notices.extend(self._engines.new_notices())
@@ -64,6 +78,29 @@ class Finding:
         )
         found = search.find(query, k=k, join=join)
         return found.hits, (*notices, *map(Notice, found.notes))
+
+    def _like(self, query: ParsedQuery, k: int, *, join: bool) -> tuple[list[Hit], tuple[Notice, ...]]:
+        """Pictures that look like the one that the query names."""
+        encoder = self._engines.clip.encoder()
+        vector = encoder.encode_image(self._draw(Path(query.like)))
+        known = self._image_vectors.identity()
+        if known != ImageEncoderIdentity.of(encoder) or not self._image_vectors.count():
+            by = f"with {encoder.model_id} " if known is not None else ""
+            notice = Notice(
+                f"no picture of the library was looked at {by}yet", "index its folders again: homebody index"
+            )
+            return [], (notice,)
+        search = Search(
+            self._db,
+            self._vectors,
+            self._keyword_index,
+            None,
+            scopes=self._scopes,
+            images=self._image_vectors,
+            image_encoder=encoder,
+        )
+        found = search.find(query, k=k, join=join, like=vector)
+        return found.hits, (*self._engines.new_notices(), *map(Notice, found.notes))
 
     def _embedder(self, notices: list[Notice]) -> TextEmbedder | None:
         """None where nothing has a vector; said where the vectors are another embedder's, or it does not work."""

@@ -173,10 +173,13 @@ class Home(Protocol):
         through all. False when nobody follows, and nothing was asked."""
         ...
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+    def search(
+        self, query: str, *, k: int = 10, kinds: Collection[str] | None = None, like: Path | None = None
+    ) -> SearchResult:
         """`query` may have filters (`rag/query.py`); `kinds` narrows it further, by names that `kind:` takes.
 
-        Raises QueryNotUnderstood for a filter that makes no sense.
+        `like` is a picture: those of the library that look like it are found. Raises QueryNotUnderstood for a filter
+        that makes no sense; for a picture, WeightsMissing without a CLIP and FileNotUsable for what is none.
         """
         ...
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from models.labels import Label
 from models.ocr import Box
 from pipelines.errors import FileNotUsable
+from pipelines.one_picture import is_picture
 from pipelines.picture_description import describe
 from pipelines.picture_seeing import Eyes, exif_json
 from pipelines.picture_text import text_blocks
@@ -87,7 +88,7 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
     with closing(reader.stream(absolute, lambda _: "text", stop, with_members=False)) as parts:
         for part in parts:
             match part:
-                case FileBegun() if part.reader.partition("/")[0] not in ("picture", "svg"):
+                case FileBegun() if not is_picture(part):
                     raise FileNotUsable(
                         f"{name} is not a picture", hint="ask about a document with: homebody ask --file FILE QUESTION"
                     )

@@ -22,6 +22,7 @@ _WORDS = {
     "before": "before {}",
     "author": "by {}",
     "name": "named {}",
+    "like": "like the picture {}",
     "without": "without {}",
     "phrase": "word for word: {}",
 }

@@ -157,13 +157,22 @@ class ImageVectors:
         least = STANDS_OUT + math.sqrt(2 * math.log(max(2, pictures)))
         return _best(loaded.content_ids, cosines, above, least, limit)
 
-    def like_picture(self, vector: NDArray[np.float32], encoder: ImageEncoder, *, limit: int) -> list[ImageHit]:
-        """The pictures nearest to one, given as its vector of shape (dimension,); itself too, if it is there."""
+    def like_picture(
+        self, vector: NDArray[np.float32], encoder: ImageEncoder, *, text: str = "", limit: int
+    ) -> list[ImageHit]:
+        """The pictures nearest to one, given as its vector of shape (dimension,); itself too, if it is there.
+
+        `text` says more of what is looked for: a picture's likeness to it counts as much as that to the picture,
+        each measured by how far it differs among the library's pictures.
+        """
         loaded = self._refreshed(encoder)
         if loaded is None:
             return []
-        cosines = loaded.matrix @ vector
-        return _best(loaded.content_ids, cosines, cosines, -math.inf, limit)
+        cosines = nearness = loaded.matrix @ vector
+        if text:
+            said = loaded.matrix @ encoder.encode_texts([text])[0] - loaded.usual
+            nearness = _standardised(cosines) + _standardised(said)
+        return _best(loaded.content_ids, cosines, nearness, -math.inf, limit)
 
     def _refreshed(self, encoder: ImageEncoder) -> _Loaded | None:
         with self._lock, self._db.snapshot():
@@ -184,6 +193,12 @@ class ImageVectors:
         usual = likenesses.mean(axis=1)
         chance = float((likenesses - usual[:, None]).std()) if len(blobs) else 1.0
         return _Loaded(changes, encoder.sha256, content_ids, matrix, usual, max(chance, 1e-6))
+
+
+def _standardised(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    spread = float(values.std())
+    standardised: NDArray[np.float32] = (values - values.mean()) / max(spread, 1e-6)
+    return standardised
 
 
 def _best(

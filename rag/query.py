@@ -1,11 +1,13 @@
 """A query as people type it, read: what is looked for, and which files it is looked for in.
 
     invoice kind:pdf after:2025-01 before:2025-06-30 in:~/notes author:anna name:"march bill" "exact phrase" -draft
+    like:~/photos/bicycle.jpg red
 
 Filters are taken out of the text wherever they stand; the rest is the query. `after:` takes documents from that
 date on, `before:` those before it begins (both in local time): 2025, 2025-01, 2025-01-31, today, yesterday, or so
 long ago: 3d, 2w, 6m, 1y. `in:` takes a folder (`/…`, `~/…`, `./…`) or a part of the path of one. Several `kind:`,
-`in:`, `author:` or `name:` widen, different filters narrow. Any other `word:value` is plain text.
+`in:`, `author:` or `name:` widen, different filters narrow. `like:` names a picture: those that look like it are
+looked for, and words beside it say more of them. Any other `word:value` is plain text.
 
 In a pasted text (several lines, or a long one) quotes and dashes are not operators, and a filter that makes no
 sense is plain text.
@@ -24,7 +26,7 @@ from pathlib import Path
 from rag.errors import QueryNotUnderstood
 from rag.filters import KIND_NAMES, NO_FILTERS, Filters, UnknownKind, kinds_named
 
-FILTER_KEYS = ("kind", "after", "before", "in", "author", "name")
+FILTER_KEYS = ("kind", "after", "before", "in", "author", "name", "like")
 PASTED_CHARS = 500
 """A query longer than this, or of several lines, is taken for a pasted text."""
 
@@ -71,6 +73,8 @@ class ParsedQuery:
     """Word for word."""
     without: tuple[str, ...] = ()
     """No passage with one of these."""
+    like: str = ""
+    """The path of a picture, absolute: what is found looks like it. Empty: anything may be found."""
     parts: tuple[QueryPart, ...] = field(default=(), compare=False)
     """Where what was understood stands, for a caller that shows it."""
 
@@ -102,13 +106,14 @@ def parse_query(typed: str, *, now: datetime | None = None) -> ParsedQuery:
     filters = NO_FILTERS
     phrases: list[str] = []
     without: list[str] = []
+    like = ""
     parts: list[QueryPart] = []
     rest: list[str] = []
     end = 0
     for match in _PART.finditer(typed):
-        if pasted and match["key"] is None:
-            continue
         key = (match["key"] or ("without" if match["without"] else "phrase")).lower()
+        if pasted and (match["key"] is None or key == "like"):
+            continue
         value = (match["value"] or match["without"] or match["phrase"]).strip(_QUOTES).strip()
         if not value or not any(each.isalnum() or each in "./~*?" for each in value):
             continue
@@ -116,6 +121,8 @@ def parse_query(typed: str, *, now: datetime | None = None) -> ParsedQuery:
             phrases.append(value)
         elif key == "without":
             without.append(value)
+        elif key == "like":
+            like = os.fspath(Path(_home_expanded(value)).absolute())
         else:
             try:
                 filters = _narrowed(filters, key, value, today)
@@ -129,7 +136,7 @@ def parse_query(typed: str, *, now: datetime | None = None) -> ParsedQuery:
             end = match.end()
     rest.append(typed[end:])
     text = _joined(rest) if len(rest) > 1 else typed.strip()
-    return ParsedQuery(text, filters, tuple(dict.fromkeys(phrases)), tuple(dict.fromkeys(without)), tuple(parts))
+    return ParsedQuery(text, filters, tuple(dict.fromkeys(phrases)), tuple(dict.fromkeys(without)), like, tuple(parts))
 
 
 def _joined(pieces: Iterable[str]) -> str:
@@ -162,11 +169,16 @@ def _narrowed(filters: Filters, key: str, value: str, today: date) -> Filters:
 
 def _absolute(folder: str) -> str:
     """As the library lists it: without `~` and `..`, and without links, for indexing resolves its roots."""
-    with suppress(RuntimeError):  # `~name` of nobody here stands for itself
-        folder = os.fspath(Path(folder).expanduser())
+    folder = _home_expanded(folder)
     with suppress(ValueError):  # a NUL is in no path
         return os.path.realpath(folder)
     return folder
+
+
+def _home_expanded(path: str) -> str:
+    with suppress(RuntimeError):  # `~name` of nobody here stands for itself
+        return os.fspath(Path(path).expanduser())
+    return path
 
 
 def _values(value: str) -> list[str]:

@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rag.exact_vectors import VectorHit
 from rag.filters import newest_contents
 from rag.fusion import reciprocal_rank_fusion
@@ -41,6 +44,8 @@ IMAGES_WEIGHT = 1.5
 """A picture found by its looks alone comes before passages found by words or by vectors, behind those found by both."""
 MOST_IMAGES_SHARE = 0.5
 """Of the places wanted: what only looks right must leave room for what says it."""
+MOST_RESEMBLING = 100_000
+"""Pictures put in order for a picture, where filters decide which of them count."""
 PASSAGES_A_NAMED_FILE = 3
 
 SPARE = 2
@@ -107,14 +112,21 @@ class Search:
         return self.find(query, k=k, per_document=per_document, join=join).hits
 
     def find(
-        self, query: ParsedQuery | str, *, k: int = 10, per_document: int | None = None, join: bool = False
+        self,
+        query: ParsedQuery | str,
+        *,
+        k: int = 10,
+        per_document: int | None = None,
+        join: bool = False,
+        like: NDArray[np.float32] | None = None,
     ) -> Found:
         """At most k passages, best first; none for a query without words, but for one of filters alone: that lists
         the newest documents.
 
         A file gives at most `per_document` of them (None: three, or a third of k where that is more) unless
         there are too few others. With `join`, neighbours that were both found take one place, and each hit has its
-        passage with those beside it. Raises EmbedderMismatch when the vectors are another embedder's, and
+        passage with those beside it. `like` is the vector of a picture, shape (dimension,): then pictures are found
+        that look like it, nearest first. Raises EmbedderMismatch when the vectors are another embedder's, and
         QueryNotUnderstood for a filter that makes no sense.
         """
         parsed = parse_query(query) if isinstance(query, str) else query
@@ -122,6 +134,8 @@ class Search:
         scope = self._scope(parsed, notes)
         if k < 1 or (scope is not None and not scope):
             return Found([], tuple(notes))
+        if like is not None:
+            return Found(self._resembling(like, parsed, scope, k, join), tuple(notes))
         if not words_of(parsed.text):
             return Found(self._newest(parsed, scope, k, join) if parsed.filters else [], tuple(notes))
         limit = max(OVERFETCH * k, FETCHED_AT_LEAST)
@@ -220,6 +234,22 @@ class Search:
         only_pictures = parsed.filters.kinds == frozenset({"image"})
         return found if only_pictures else found[: max(1, int(k * MOST_IMAGES_SHARE))]
 
+    def _resembling(
+        self, vector: NDArray[np.float32], parsed: ParsedQuery, scope: Scope | None, k: int, join: bool
+    ) -> list[Hit]:
+        """The pictures nearest to one, each by its first passage, with its cosine as its score."""
+        if self._images is None or self._image_encoder is None:
+            return []
+        limit = k if scope is None else MOST_RESEMBLING
+        hits = self._images.like_picture(vector, self._image_encoder, text=_shortened(parsed.text), limit=limit)
+        scored: list[tuple[int, float]] = []
+        for hit in hits:
+            firsts = self._passages.first_of([hit.content_id], passages=1)
+            scored += [(chunk_id, hit.cosine) for chunk_id in (firsts if scope is None else scope.only(firsts))]
+            if len(scored) == k:
+                break
+        return self._hits(_in_order(self._loaded(scored, parsed, at_once=max(1, k))), FoundByWords([]), [], join=join)
+
     def _in_named_files(self, query: str, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""
         per_file = [
@@ -241,11 +271,7 @@ class Search:
         if scope is not None:
             chunk_ids = scope.only(chunk_ids)
         loaded = self._loaded([(each, 0.0) for each in chunk_ids], parsed, at_once=max(1, k))
-        places = [
-            _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
-            for order, (passage, score) in enumerate(loaded)
-        ]
-        return self._hits(places, FoundByWords([]), [], join=join)
+        return self._hits(_in_order(loaded), FoundByWords([]), [], join=join)
 
     def _hits(
         self, places: Sequence[_Place], words: FoundByWords, near: Sequence[VectorHit], *, join: bool
@@ -285,6 +311,14 @@ class Search:
                 room -= len(neighbour.text)
                 first, last = min(first, beside), max(last, beside)
         return tuple(around[each] for each in range(first, last + 1) if each in around)
+
+
+def _in_order(passages: Iterable[tuple[Passage, float]]) -> list[_Place]:
+    """A place for each, as they come."""
+    return [
+        _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
+        for order, (passage, score) in enumerate(passages)
+    ]
 
 
 def _shortened(query: str) -> str:

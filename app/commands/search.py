@@ -27,6 +27,9 @@ def search(
     kind: Annotated[
         str, typer.Option("--kind", metavar="KINDS", help="Only these, with commas: text, image, pdf, mail, code, …")
     ] = "",
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="IMAGE", help="Find pictures that look like this one (needs CLIP).")
+    ] = None,
     batch: BatchOption = None,
     json: JsonOption = False,
     device: DeviceOption = None,
@@ -34,12 +37,15 @@ def search(
     """Find passages by words and by meaning.
 
     In QUERY, kind:pdf after:2025-01 before:2025-06-30 in:~/notes author:anna name:invoice choose the files, "exact
-    words" must be in the passage, -word must not. With filters alone the newest documents are listed.
+    words" must be in the passage, -word must not. With filters alone the newest documents are listed. like:PATH is
+    --like: with it, QUERY says more of what the pictures show.
 
     \b
     Examples:
       homebody search "notice period"
       homebody search "boiler kind:pdf after:2024 in:~/house -gas"
+      homebody search --like bicycle.jpg
+      homebody search "red in:~/photos" --like bicycle.jpg
       homebody search -k 3 --json "boiler service" | jq -r '.hits[].path'
       homebody search --batch questions.txt > hits.jsonl
     """
@@ -48,17 +54,17 @@ def search(
     invocation: Invocation = context.obj
     chosen_device(invocation, device)
     kinds = _kinds(kind)
-    if batch is None and (query is None or not query.strip()):
-        raise WrongUsage("say what to look for: `homebody search QUERY`")
+    if batch is None and like is None and (query is None or not query.strip()):
+        raise WrongUsage("say what to look for: `homebody search QUERY`, or `homebody search --like IMAGE`")
     with invocation.home(write=False) as home:
         if batch is not None:
 
             def find(line: str) -> dict[str, Any]:
-                return home.search(line, k=k, kinds=kinds).to_json()
+                return home.search(line, k=k, kinds=kinds, like=like).to_json()
 
             run_batch(batch, find, invocation, asked="query")
             return
-        result = home.search(query or "", k=k, kinds=kinds)
+        result = home.search(query or "", k=k, kinds=kinds, like=like)
         for notice in result.notices:
             invocation.console.say(notice.text, notice.hint)
         if json:

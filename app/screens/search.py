@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from app.keys import bindings
 from app.messages import SearchDone, SearchFailed
 from app.present import failure_of, hit_row
+from app.query_completion import completion_of
 from app.screens.dialogs import CleanInput
 from app.screens.home_screen import HomeScreen
 from app.widgets.filter_hints import FilterHints
@@ -26,8 +27,23 @@ if TYPE_CHECKING:
     from pipelines.turn import Hit
 
 HITS = 50
-FIRST_WORDS = 'Words or a question; kind:pdf  in:~/notes  after:2025-01  author:name  "exact words"  -without'
+FIRST_WORDS = (
+    'Words or a question; kind:pdf  in:~/notes  after:2025-01  author:name  "exact words"  -without  like:photo.jpg'
+)
 NOTHING = "Nothing in your files fits."
+
+
+class QueryInput(CleanInput):
+    """A line to type a query in: tab goes on with a filter, or with a path behind one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", show=False)]
+
+    def action_complete(self) -> None:
+        behind = completion_of(self.value[: self.cursor_position])
+        if behind is None:
+            self.screen.focus_next()
+        else:
+            self.insert_text_at_cursor(behind)
 
 
 class SearchScreen(HomeScreen):
@@ -44,7 +60,7 @@ class SearchScreen(HomeScreen):
         status = StatusBar()
         status.title = "Search"
         yield status
-        yield CleanInput(placeholder="What to look for", id="query", compact=True)
+        yield QueryInput(placeholder="What to look for", id="query", compact=True)
         yield FilterHints()
         yield Static(FIRST_WORDS, markup=False, id="search-note")
         yield OptionList(id="hits", markup=False)

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from app.path_completion import complete_path, dropped_files, mention_of, open_mention
+from app.query_completion import completion_of
 from app.terminal_text import clean
 
 if TYPE_CHECKING:
@@ -160,13 +161,9 @@ class Composer(TextArea):
         """`kind:p` goes on as far as is certain; False when the cursor stands at no filter."""
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column]
-        if ":" not in before:
+        if (behind := completion_of(before)) is None:
             return False
-        from pipelines.query_hints import complete, completions_at
-
-        if not completions_at(before):
-            return False
-        self.insert(complete(before))
+        self.insert(behind)
         return True
 
     def _show(self, text: str) -> None:

@@ -312,8 +312,9 @@ class FakeHome:
         *,
         k: int = 10,  # noqa: ARG002
         kinds: Collection[str] | None = None,  # noqa: ARG002
+        like: Path | None = None,
     ) -> SearchResult:
-        self.looked_for.append(query)
+        self.looked_for.append(query if like is None else f"{query} like {like}".strip())
         result = self.found.popleft() if self.found else SearchResult((), 0.01)
         if isinstance(result, Exception):
             raise result

@@ -70,11 +70,15 @@ class ScriptedHome(FakeHome):
         super().__init__(root)
         self.searches: list[tuple[str, int, Collection[str] | None]] = []
         self.results: list[SearchResult | Exception] = []
+        self.liked: list[Path | None] = []
         self.reembedded: list[bool] = []
         self.named: list[bool] = []
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+    def search(
+        self, query: str, *, k: int = 10, kinds: Collection[str] | None = None, like: Path | None = None
+    ) -> SearchResult:
         self.searches.append((query, k, kinds))
+        self.liked.append(like)
         result = self.results.pop(0) if self.results else SearchResult((), 0.01)
         if isinstance(result, Exception):
             raise result
@@ -413,6 +417,17 @@ def test_look_passes_on_why_a_file_cannot_be_looked_at(shell: Shell) -> None:
     shell.home.seen.append(DamagedFile("a.png is not a picture that can be read", hint="get it again"))
     assert shell("look", "a.png") == 1
     assert "a.png is not a picture" in shell.err
+
+
+def test_search_takes_a_picture_in_place_of_words(shell: Shell) -> None:
+    shell.home.results.append(SearchResult((hit(1, "/f/a.png", "Picture a."),), 0.01))
+    assert shell("search", "--json", "--like", "b.png") == 0
+    assert (shell.home.searches[-1][0], shell.home.liked) == ("", [Path("b.png")])
+    assert shell.json["hits"][0]["path"] == "/f/a.png"
+    shell.home.results.append(WeightsMissing("no CLIP is installed", hint="run: homebody models pull --for clip"))
+    assert shell("search", "--like", "b.png") == 3
+    assert "homebody models pull --for clip" in shell.err
+    assert shell("search") == 2
 
 
 def test_search_json_is_the_result(shell: Shell) -> None:

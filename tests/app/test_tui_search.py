@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from textual.widgets import OptionList
+from pathlib import Path
+
+from textual.widgets import Input, OptionList
 
 from app.screens.search import SearchScreen
 from app.screens.source import SourceScreen
@@ -29,6 +31,27 @@ def searching_home() -> FakeHome:
     home.found.append(SearchResult((hit(1, PIER), hit(2, ledger, "/files/b.md")), 0.12, (Notice("by words only"),)))
     home.passages[7] = StoredPassage("/files/a.md", "A", "text", (), PIER, ())
     return home
+
+
+async def test_tab_goes_on_with_a_filter_and_with_the_path_of_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "bicycle.jpg").write_bytes(b"")
+    home = searching_home()
+    async with running(home) as (app, pilot):
+        await pilot.press("f8")
+        await settle(pilot)
+        line = app.screen.query_one("#query", Input)
+        for typed, completed in {
+            "rent kind:pd": "rent kind:pdf ",
+            f"red like:{tmp_path}/bi": f"red like:{tmp_path}/bicycle.jpg",
+            f'like:"{tmp_path}/bi': f'like:"{tmp_path}/bicycle.jpg',
+        }.items():
+            line.value, line.cursor_position = typed, len(typed)
+            await pilot.press("tab")
+            assert line.value == completed
+        line.value = f"like:{tmp_path}/bicycle.jpg"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert home.looked_for == [f"like:{tmp_path}/bicycle.jpg"]
 
 
 async def test_a_search_lists_passages_and_opens_them_with_their_words_marked() -> None:

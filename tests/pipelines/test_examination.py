@@ -42,9 +42,12 @@ class WatchedHome(FakeHome):
         self.read += [file.read_text() for root in roots for file in root.iterdir()]
         yield IndexDone(IndexReport(1, 0, 0, (), 1, 0.1))
 
-    def search(self, query: str, *, k: int = 10, kinds: Collection[str] | None = None) -> SearchResult:
+    def search(
+        self, query: str, *, k: int = 10, kinds: Collection[str] | None = None, like: Path | None = None
+    ) -> SearchResult:
         assert k
         assert kinds is None
+        assert like is None
         self.searched.append(query)
         if self.listen:
             with socket.socket() as door:

@@ -6,14 +6,18 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from models.errors import WeightsMissing
 from models.labels import Label
 from models.ocr import TextLine
+from pipelines.errors import FileNotUsable
 from pipelines.events import IndexDone, IndexEvent, IndexProgress, Notice
 from pipelines.factory import open_home
 from pipelines.home import Home
@@ -132,3 +136,32 @@ def test_a_stopped_run_is_finished_by_the_next(open_one: Callable[[Path], Home],
                 stop.set()
     assert seen == 4
     assert looked_at(index(home, library)) == 6
+
+
+def test_a_picture_finds_those_that_look_like_it(open_one: Callable[[Path], Home], library: Path) -> None:
+    home = open_one(CLIP)
+    with pytest.raises(FileNotUsable, match="nowhere"):
+        home.search("", like=library / "nowhere.png")
+    unread = home.search("", like=library / "04.png")
+    assert unread.hits == ()
+    assert "homebody index" in unread.notices[0].hint
+    index(home, library)
+    larger = library.parent / "the same, larger.png"
+    with Image.open(library / "04.png") as scene:
+        scene.resize((300, 300)).save(larger)
+    for asked in (home.search("", k=3, like=larger), home.search(f'like:"{larger}"', k=3)):
+        assert Path(asked.hits[0].path).name == "04.png"
+        assert asked.hits[0].score > 0.9
+        assert len(asked.hits) == 3
+        assert {hit.kind for hit in asked.hits} == {"image"}
+    assert home.search("kind:text", like=larger).hits == ()
+    (only,) = home.search("name:07", like=larger).hits
+    assert Path(only.path).name == "07.png"
+    with pytest.raises(FileNotUsable, match="not a picture"):
+        home.search("", like=library / "note0.txt")
+
+
+def test_without_a_clip_a_picture_finds_nothing_and_the_command_is_told(tmp_path: Path, library: Path) -> None:
+    with closing(open_home(HomePaths(tmp_path / "home"), Settings())) as home, pytest.raises(WeightsMissing) as raised:
+        home.search("", like=library / "04.png")
+    assert "models pull --for clip" in raised.value.hint

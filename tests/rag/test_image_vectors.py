@@ -166,6 +166,30 @@ def test_a_picture_is_found_among_texts_by_what_it_shows(db: LibraryDb, images: 
     assert [hit.kind for hit in hits[1:]] == ["text"] * 4
 
 
+def test_pictures_that_look_like_one_are_found_nearest_first(db: LibraryDb, images: ImageVectors) -> None:
+    encoder = ColourEncoder()
+    ids = fill(db, images, encoder, each=3)
+    record(db, "/red.txt", ["red is a colour"])
+    search = search_of(db, images, encoder)
+    red = encoder.encode_image(plain("red", 30))
+    found = search.find("", k=4, like=red).hits
+    assert {hit.chunk.content_id for hit in found[:3]} == set(ids["red"])
+    assert [hit.kind for hit in found] == ["image"] * 4
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    assert found[0].score > 0.9
+    inside = search.find("name:blue", k=10, like=red).hits
+    assert {hit.chunk.content_id for hit in inside} == set(ids["blue"])
+    assert search.find("kind:text", k=10, like=red).hits == []
+
+
+def test_words_beside_a_picture_say_more_of_what_is_looked_for(db: LibraryDb, images: ImageVectors) -> None:
+    encoder = ColourEncoder()
+    ids = fill(db, images, encoder, each=2)
+    red = encoder.encode_image(plain("red", 30))
+    found = search_of(db, images, encoder).find("blue", k=4, like=red).hits
+    assert {hit.chunk.content_id for hit in found} == {*ids["red"], *ids["blue"]}
+
+
 def test_pictures_do_not_drown_texts(db: LibraryDb, images: ImageVectors) -> None:
     encoder = ColourEncoder()
     fill(db, images, encoder)

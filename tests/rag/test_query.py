@@ -144,6 +144,16 @@ def test_a_query_of_filters_alone() -> None:
     assert query.restricted
 
 
+def test_a_picture_to_look_like() -> None:
+    query = read("red like:/photos/bicycle.jpg kind:image")
+    assert (query.text, query.like) == ("red", "/photos/bicycle.jpg")
+    assert query.filters.kinds == frozenset({"image"})
+    assert read('like:"my photos/a b.png"').like == os.fspath(Path.cwd() / "my photos" / "a b.png")
+    assert read("like:~/a.png").like == os.fspath(Path.home() / "a.png")
+    assert read("a pasted text\nthat says like:this").like == ""
+    assert not read("like:a.png").restricted
+
+
 def test_what_ends_the_sentence_stays_at_its_end() -> None:
     assert read("what was paid kind:pdf ?").text == "what was paid?"
     assert read("in:notes what is due").text == "what is due"
@@ -172,6 +182,7 @@ _VALUES = {
     "before": st.sampled_from(["2025", "today"]),
     "in": st.sampled_from(["notes", '"my notes"', "/tmp/x"]),
     "author": st.sampled_from(["anna", '"Anna Berg"']),
+    "like": st.sampled_from(["photo.jpg", '"my photo.jpg"']),
     "name": st.sampled_from(["invoice", '"two words"', "*.txt"]),
 }
 
