@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from pipelines.events import FileFailed, IndexProgress
 from rag.documents import Documents, UnreadFile
-from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge, UnsupportedFile
+from rag.errors import DamagedFile, EmptyFile, EncryptedFile, NotNow, ReadError, TooLarge, UnsupportedFile
 from rag.members import Members, Standing
 from rag.path_text import path_text
 from rag.temporary_names import is_temporary_name
@@ -61,7 +61,7 @@ def standing_for(reading_identity: str, readers: frozenset[str]) -> Standing:
 
 def failure_kind(error: ReadError, standing: Standing, *, is_inside: bool = False) -> str:
     """How a failure is noted, so that `make_plan` can tell whether to try again."""
-    if not is_inside and not isinstance(error, IN_THE_FILE):
+    if isinstance(error, NotNow) or (not is_inside and not isinstance(error, IN_THE_FILE)):
         return ""  # the disk, the rights, the moment: the next run tries again
     return f"{standing.failure} {type(error).__name__}"
 

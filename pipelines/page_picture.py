@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.turn import Citation, Locator
+from rag.member_opening import split_path
 from rag.pdf_pages import PdfPages, TextOnPage
 from rag.pdf_places import Box, DrawnPage, around
 from rag.records import Hit
@@ -116,9 +117,12 @@ class PagePictures:
         return image, drawn.width_pt, drawn.height_pt
 
     def _cache_file(self, path: str, page: int) -> Path | None:
-        """Named by the file as it is now, so that a changed one is drawn anew; None when it is not there."""
+        """Named by the file as it is now, so that a changed one is drawn anew; None when it is not there.
+
+        Of a page inside another file that is the one on the disk.
+        """
         try:
-            status = os.stat(path)  # noqa: PTH116 - undecodable names are text here
+            status = os.stat(split_path(path)[0])  # noqa: PTH116 - undecodable names are text here
         except OSError:
             return None
         key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{page}"

@@ -23,10 +23,10 @@ from pipelines.foreground import Foreground
 from pipelines.ingest_storing import FileReader
 from pipelines.picture_description import describe
 from pipelines.picture_text import text_blocks
-from rag.errors import ReadError
+from rag.errors import NotNow
 from rag.path_text import path_text
 from rag.pictures import Drawing, PictureFacts
-from rag.reading import Decide, FileBegun, Part, ReadStopped, TextBlocks
+from rag.reading import Decide, FileBegun, MemberFailed, Part, ReadStopped, TextBlocks, skip_file
 from rag.records import Block
 
 DESCRIPTION = ("What the picture shows",)
@@ -89,18 +89,26 @@ class SeeingReader:
 
     def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
         """See `FileReader`. Of an animation a text that stands on several frames is given once."""
-        name = ""
+        begun: FileBegun | None = None
         told: set[str] = set()
         with closing(self._reader.stream(path, decide, stop)) as parts:
             for part in parts:
                 match part:
                     case FileBegun():
-                        name = path_text(PurePath(part.path).name)
-                        told = set()
+                        begun, told = part, set()
                         yield part
                     case Drawing():
-                        if blocks := self._blocks(part, name, told, stop):
-                            yield TextBlocks(tuple(blocks))
+                        assert begun is not None
+                        try:
+                            blocks = self._blocks(part, path_text(PurePath(begun.path).name), told, stop)
+                        except NotNow as error:
+                            if not begun.place:
+                                raise
+                            yield MemberFailed(begun.path, begun.size_bytes, begun.mtime_ns, error)
+                            skip_file(parts)
+                        else:
+                            if blocks:
+                                yield TextBlocks(tuple(blocks))
                     case _:
                         yield part
 
@@ -132,7 +140,7 @@ class SeeingReader:
             except _GiveWay:  # the engines are free again: whoever is answered may need them
                 continue
             except ModelError as error:
-                raise ReadError(f"{name} could not be looked at: {error}", hint=error.hint) from error
+                raise NotNow(f"{name} could not be looked at: {error}", hint=error.hint) from error
 
 
 def pixels(drawing: Drawing) -> NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """Recordings as documents: what is said in a sound or video file, read like the text of any other file.
 
-Stands in front of the reader of all other files. A recording's words come window by window while it is stored, and
-what was recognised is kept until it is stored whole, so that a crash repeats little. Without a recogniser a recording
-is listed as not read, with the command that gets one; the next run reads it.
+Stands in front of the reader of all other files, and takes over where that one comes upon a recording inside another
+file. A recording's words come window by window while it is stored, and what was recognised is kept until it is stored
+whole, so that a crash repeats little. Without a recogniser a recording is listed as not read, with the command that
+gets one; the next run reads it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,21 @@ from pathlib import PurePath
 from models.errors import ModelError
 from pipelines.ingest_storing import FileReader
 from pipelines.transcribe import RecordingOpened, SegmentHeard, Transcriber, TranscriptDone
-from rag.errors import EmptyFile, ReadError, UnsupportedFile
+from rag.errors import EmptyFile, FileChanges, NotNow, ReadError, UnsupportedFile
 from rag.path_text import path_text
 from rag.readers.recording import RECORDING_READER, is_recording
-from rag.reading import Decide, FileBegun, FileEnded, Part, ReadStopped, TextBlocks, TextEnded
+from rag.reading import (
+    Decide,
+    FileBegun,
+    FileEnded,
+    MemberFailed,
+    Part,
+    ReadStopped,
+    Recording,
+    TextBlocks,
+    TextEnded,
+    skip_file,
+)
 from rag.records import Block, DocumentFacts, Locator
 from rag.sound import SoundFacts
 
@@ -36,41 +48,77 @@ class RecordingReader:
 
     def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
         """See `FileReader`. A recording has one block a sentence, with the seconds at which it is said."""
-        if not is_recording(path):
-            yield from self._others.stream(path, decide, stop)
+        if is_recording(path):
+            self._check_model(path)
+            yield from self._recording(path, decide, stop)
             return
-        name = path_text(PurePath(path).name)
+        begun: FileBegun | None = None
+        with closing(self._others.stream(path, decide, stop)) as parts:
+            for part in parts:
+                match part:
+                    case FileBegun():
+                        begun = part
+                        yield part
+                    case Recording():
+                        assert begun is not None
+                        yield from self._inside(begun, stop)
+                        skip_file(parts)
+                    case _:
+                        yield part
+
+    def _inside(self, begun: FileBegun, stop: threading.Event) -> Generator[Part]:
+        """The text and the end of a recording inside another file, which was begun."""
+        try:
+            self._check_model(begun.path)
+            yield from self._recording(begun.path, lambda _: "text", stop, begun.sha256)
+        except FileChanges:  # what is around it has changed
+            raise
+        except ReadError as error:
+            yield MemberFailed(begun.path, begun.size_bytes, begun.mtime_ns, error)
+
+    def _check_model(self, path: str) -> None:
+        """Raises UnsupportedFile."""
         if not self._has_model():
             raise UnsupportedFile(
-                f"{name} is a recording, and no speech model is installed; `{PULL_SPEECH}` gets one",
+                f"{_name(path)} is a recording, and no speech model is installed; `{PULL_SPEECH}` gets one",
                 hint=f"run: {PULL_SPEECH}, then index again",
                 counted_as=f"recordings ({PULL_SPEECH})",
             )
-        try:
-            yield from self._recording(path, name, decide, stop)
-        except ModelError as error:  # the moment's, or the machine's: not the file's
-            raise ReadError(f"{name} could not be transcribed: {error}", hint=error.hint) from error
 
-    def _recording(self, path: str, name: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
-        with closing(self._transcriber.transcribe(path, stop, in_background=True)) as heard:
-            for event in heard:
-                match event:
-                    case RecordingOpened(facts=facts):
-                        wanted = decide(_begun(facts))
-                        if wanted != "nothing":
-                            yield _begun(facts)
-                        if wanted != "text":
-                            yield FileEnded()
-                            return
-                    case SegmentHeard(segment=said):
-                        yield TextBlocks((Block(said.text, Locator(start_s=said.start_s, end_s=said.end_s)),))
-                    case TranscriptDone(stopped=True):
-                        raise ReadStopped(f"stopped while transcribing {name}")
-                    case TranscriptDone():
-                        yield from _ended(event, name)
-                        self._transcriber.forget(event.facts)
-                    case _:
-                        pass
+    def _recording(
+        self, path: str, decide: Decide, stop: threading.Event, inside: bytes | None = None
+    ) -> Generator[Part]:
+        """`inside`: the hash of a recording that was begun already, inside another file. Raises ReadError."""
+        name = _name(path)
+        try:
+            with closing(self._transcriber.transcribe(path, stop, in_background=True)) as heard:
+                for event in heard:
+                    match event:
+                        case RecordingOpened(facts=facts) if inside is not None:
+                            if facts.sha256 != inside:
+                                raise FileChanges(f"{path_text(path)} changes while it is being read")
+                        case RecordingOpened(facts=facts):
+                            wanted = decide(_begun(facts))
+                            if wanted != "nothing":
+                                yield _begun(facts)
+                            if wanted != "text":
+                                yield FileEnded()
+                                return
+                        case SegmentHeard(segment=said):
+                            yield TextBlocks((Block(said.text, Locator(start_s=said.start_s, end_s=said.end_s)),))
+                        case TranscriptDone(stopped=True):
+                            raise ReadStopped(f"stopped while transcribing {name}")
+                        case TranscriptDone():
+                            yield from _ended(event, name)
+                            self._transcriber.forget(event.facts)
+                        case _:
+                            pass
+        except ModelError as error:
+            raise NotNow(f"{name} could not be transcribed: {error}", hint=error.hint) from error
+
+
+def _name(path: str) -> str:
+    return path_text(PurePath(path).name)
 
 
 def _begun(facts: SoundFacts) -> FileBegun:

@@ -7,6 +7,7 @@
     │   ├── DamagedFile         its bytes are not what its kind promises
     │   ├── EmptyFile           nothing to read in it
     │   ├── TooLarge            over a limit (bytes, pages, time, memory, output, files inside)
+    │   ├── NotNow              the machine's or the moment's fault: the next try may end otherwise
     │   └── FileChanges         it changed while it was read
     ├── WatchFailed             the system does not tell of changes; looking again from time to time finds them
     ├── QueryNotUnderstood      a filter of the query has a value that makes no sense
@@ -61,6 +62,10 @@ class EmptyFile(ReadError):
 
 class TooLarge(ReadError):
     """The file is over one of the reader's limits."""
+
+
+class NotNow(ReadError):
+    """Nothing is wrong with the file: an engine that it needs could not work."""
 
 
 class FileChanges(ReadError):

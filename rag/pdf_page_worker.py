@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from rag.errors import DamagedFile, ReadError
+from rag.member_opening import open_anywhere
 from rag.pdf_places import draw_page, find_lines
-from rag.readers.contract import ReadLimits, check_file_size, open_regular
+from rag.readers.contract import ReadLimits, check_file_size
 from rag.readers.pdf import open_pdf
+from rag.readers.registry import choose_reader
 from rag.reading_worker import confine, write_frame
 
 if TYPE_CHECKING:
@@ -79,7 +82,7 @@ class _Pages:
         self._limits = limits
         self._path = ""
         self._opened: Any = None  # pypdfium2.PdfDocument
-        self._stream: Any = None
+        self._file = ExitStack()
 
     def __enter__(self) -> _Pages:
         return self
@@ -91,8 +94,7 @@ class _Pages:
         """A page by its number, from 1. Raises ReadError and those below it, PdfiumError."""
         if path != self._path:
             self._close()
-            file = open_regular(path)
-            self._stream = file.stream
+            file, _ = self._file.enter_context(open_anywhere(path, self._limits, choose_reader))
             check_file_size(file, self._limits)
             self._opened, _ = open_pdf(file)
             self._path = path
@@ -106,6 +108,4 @@ class _Pages:
         if self._opened is not None:
             self._opened.close()
             self._opened = None
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._file.close()

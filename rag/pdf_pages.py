@@ -74,11 +74,6 @@ class PdfPages:
     def draw(self, path: str, page: int) -> DrawnPage:
         """A page as it looks. Raises ReadError and those below it."""
         name = path_text(Path(path).name)
-        if outer := next((each for each in Path(path).parents if each.is_file()), None):
-            raise ReadError(
-                f"{name} is inside {path_text(outer.name)}: pages of files inside others are not drawn",
-                hint="open the outer file in its own program",
-            )
         answer = io.BytesIO(self._ask({"draw": {"path": path, "page": page}}))
         try:
             frame = read_frame(answer, MAX_FRAME_BYTES)

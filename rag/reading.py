@@ -96,6 +96,11 @@ class FileEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """The file inside another that was begun last is a recording: what is heard in it is its text."""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberFailed:
     """A file inside another could not be read, begun or not; what is around it goes on."""
 
@@ -106,9 +111,24 @@ class MemberFailed:
     error: ReadError
 
 
-Part = FileBegun | TextBlocks | Drawing | TextEnded | FileEnded | MemberFailed
-"""A Drawing stands where its text would; the process waits until the next part is asked for."""
+Part = FileBegun | TextBlocks | Drawing | Recording | TextEnded | FileEnded | MemberFailed
+"""A Drawing or a Recording stands where its text would; the process waits until the next part is asked for."""
 Decide = Callable[[FileBegun], Wanted]
+
+
+def skip_file(parts: Iterator[Part]) -> None:
+    """Take what is left of the file that was begun last, and of what is inside it, and leave it."""
+    depth = 1
+    for part in parts:
+        match part:
+            case FileBegun():
+                depth += 1
+            case FileEnded():
+                depth -= 1
+            case _:
+                pass
+        if depth == 0:
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +295,7 @@ class _Following:
         self._decide = decide
         self._limits = limits
         self._owes_answer = False
-        """A drawing was handed over, and the worker waits to hear that it was looked at."""
+        """A drawing or a recording was handed over, and the worker waits to hear that it was looked at."""
         self._levels = [_Level(path, ())]
         self._patience = Patience(limits)
 
@@ -326,6 +346,9 @@ class _Following:
             case "drawing":
                 self._owes_answer = True
                 return Drawing.from_header(told, frame["payload"])
+            case "recording":
+                self._owes_answer = True
+                return Recording()
             case "text":
                 if told["kind"] not in KINDS:
                     raise ValueError("a kind that nobody knows")

@@ -6,6 +6,7 @@ Everything is told in frames, in this order for each file (`rag.reading` follows
     begin  {sha256, reader}   its bytes are known; the answer says what is wanted of it: text, members, nothing
     blocks […]                some of its text, any number of times
     drawing {…}, its pixels   what stands in the place of text; any answer says that it was looked at
+    recording                 its text is what is heard in it; any answer says that it was listened to
     text   {title, …}         that was its text; its files follow
     end                       or `failed` from anywhere after `member`: this file is over, its outer one goes on
 
@@ -18,35 +19,33 @@ and in text, against one budget for the outermost file. Knows nothing of process
 from __future__ import annotations
 
 import gc
-import io
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from rag.errors import DamagedFile, EmptyFile, ReadError, TooLarge
+from rag.member_budget import Budget, Exhausted, open_member
+from rag.member_opening import open_anywhere
 from rag.member_paths import REST, MemberPaths, is_junk
 from rag.path_text import path_text
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import (
     CONTAINER_READERS,
-    MEGABYTE,
     Member,
     OpenedFile,
     Reader,
     Reading,
     ReadLimits,
     check_file_size,
-    open_regular,
+    has_changed,
     sha256_of,
 )
 from rag.records import Block
 
 FRAME_CHARS = 200_000
 """Blocks are sent together until they have this many characters."""
-BUFFER_BYTES = 1 << 16
 
 Frame = dict[str, Any]
 Wanted = Literal["text", "members", "nothing"]
@@ -55,102 +54,6 @@ Wanted = Literal["text", "members", "nothing"]
 ChooseReader = Callable[[OpenedFile], tuple[Reader, str]]
 RefuseName = Callable[[str], None]
 """Raises UnsupportedFile for a name that tells enough: such a file is not even opened."""
-
-_BOMB_HINT = "it looks like an archive made to fill memory; leave it out with a line in .homebodyignore"
-
-
-class _Exhausted(Exception):
-    """The outermost file's budget is used up: nothing more is taken out of it."""
-
-    def __init__(self, error: ReadError) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.was_told = False
-
-
-@dataclass(slots=True)
-class _Budget:
-    """What may still come out of the files inside one file."""
-
-    name: str
-    bytes_most: int
-    bytes_left: int
-    members_left: int
-
-    @classmethod
-    def of(cls, file: OpenedFile, limits: ReadLimits) -> _Budget:
-        by_ratio = max(limits.ratio_free_bytes, limits.max_unpacked_ratio * file.size_bytes)
-        most = min(limits.max_unpacked_bytes, by_ratio)
-        return cls(file.name, most, most, limits.max_members)
-
-    def spend_bytes(self, count: int) -> None:
-        self.bytes_left -= count
-        if self.bytes_left < 0:
-            raise _Exhausted(
-                TooLarge(
-                    f"{self.name} unpacks to more than {self.bytes_most / MEGABYTE:,.0f} MB:"
-                    " the rest of it is not read",
-                    hint=_BOMB_HINT,
-                )
-            )
-
-    def spend_member(self) -> None:
-        self.members_left -= 1
-        if self.members_left < 0:
-            raise _Exhausted(
-                TooLarge(
-                    f"{self.name} holds more files than are taken: the rest of it is not read",
-                    hint="unpack it, and index the folder",
-                )
-            )
-
-
-class _CountedStream(io.RawIOBase):
-    """A file inside another: what is read of it for the first time is counted."""
-
-    def __init__(self, stream: BinaryIO, name: str, budget: _Budget, max_bytes: int) -> None:
-        super().__init__()
-        self._stream = stream
-        self._name = name
-        self._budget = budget
-        self._max_bytes = max_bytes
-        self._counted_to = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io's stub takes any Buffer
-        piece = self._stream.read(len(buffer))
-        buffer[: len(piece)] = piece
-        self._count(self._stream.tell())
-        return len(piece)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        position = self._stream.seek(offset, whence)
-        self._count(position)  # seeking forward in something packed unpacks all of it
-        return position
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-    def _count(self, position: int) -> None:
-        if position <= self._counted_to:
-            return
-        new, self._counted_to = position - self._counted_to, position
-        if position > self._max_bytes:
-            raise TooLarge(
-                f"{self._name} has more than {self._max_bytes / MEGABYTE:,.0f} MB",
-                hint="unpack it and split it, or raise library.max_file_mb in the settings",
-            )
-        self._budget.spend_bytes(new)
 
 
 class ReadingSession:
@@ -169,7 +72,7 @@ class ReadingSession:
         self._refuse_name = refuse_name
         self._tell = tell
         self._ask = ask
-        self._budget = _Budget("", 0, 0, 0)
+        self._budget = Budget("", 0, 0, 0)
 
     def read(self, path: str, *, with_members: bool, resume: Sequence[int] = ()) -> None:
         """Read a file and, `with_members`, the files inside it. Whatever a parser throws ends as a frame.
@@ -185,19 +88,17 @@ class ReadingSession:
             self._tell({"error": _error_to_json(self._as_read_error(error, _name(path)))})
 
     def _read(self, path: str, with_members: bool, resume: tuple[int, ...]) -> None:
-        file = open_regular(path)
-        with file.stream:
+        with open_anywhere(path, self._limits, self._choose_reader) as (file, on_disk):
             _, version = self._choose_reader(file)
             if version.partition("/")[0] not in CONTAINER_READERS:
                 check_file_size(file, self._limits)
-            self._budget = _Budget.of(file, self._limits)
+            self._budget = Budget.of(on_disk, self._limits)
             failure: Exception | None = None
             try:
                 self._document(file, (), resume, with_members)
             except Exception as error:
                 failure = error
-            after = os.fstat(file.stream.fileno())
-            if (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+            if has_changed(on_disk):
                 self._tell({"changed": True})  # whatever came of it: these are not one file's bytes
                 return
             if failure is not None:
@@ -222,6 +123,8 @@ class ReadingSession:
             if wanted == "nothing":
                 return False
         reading = reader(file, self._limits)
+        if reading.is_to_be_heard and wanted == "text":
+            self._ask({"recording": True})
         self._send_text(file, reading, inside=bool(place), silent=wanted == "members")
         members = self._members(reading) if with_members else iter(())
         first = next(members, None)
@@ -309,7 +212,7 @@ class ReadingSession:
                 deeper = resume[1:] if resume and ordinal == resume[0] else ()
                 try:
                     self._member(outer, member, told, here, deeper)
-                except _Exhausted as exhausted:
+                except Exhausted as exhausted:
                     if not exhausted.was_told:
                         self._rest(outer, here, exhausted.error)
                         exhausted.was_told = True
@@ -337,7 +240,7 @@ class ReadingSession:
         try:
             self._refuse_name(told)
             wanted = self._opened_member(member, path, place, resume)
-        except _Exhausted as exhausted:
+        except Exhausted as exhausted:
             if exhausted.was_told:  # by what is inside this one: as far as it goes it was read
                 self._tell({"end": True})
             else:
@@ -358,9 +261,7 @@ class ReadingSession:
                 f"{_name(path)} lies in more than {self._limits.max_nesting} files inside each other",
                 hint="unpack the outer ones, and index the folder",
             )
-        counted = _CountedStream(member.open(), _name(path), self._budget, self._limits.max_file_bytes)
-        with io.BufferedReader(counted, BUFFER_BYTES) as stream:
-            file = OpenedFile(path, cast(BinaryIO, stream), member.size_bytes, member.mtime_ns)
+        with open_member(member, path, self._budget, self._limits) as file:
             return self._document(file, place, resume, with_members=True)
 
     def _announced(self, path: str, place: tuple[int, ...], size_bytes: int, mtime_ns: int) -> Frame:

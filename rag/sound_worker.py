@@ -17,13 +17,16 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import PurePath
 from typing import IO, Any
 
 from rag.errors import DamagedFile, ReadError, TooLarge
+from rag.member_opening import open_anywhere
 from rag.path_text import path_text
 from rag.readers.clean_text import clean_title
-from rag.readers.contract import OpenedFile, ReadLimits, open_regular, sha256_of
+from rag.readers.contract import ReadLimits, has_changed, sha256_of
+from rag.readers.registry import choose_reader
 from rag.reading_worker import (
     ALARM_GRACE_S,
     FRAME_LENGTH,
@@ -69,9 +72,9 @@ def main() -> None:
 def _decode(path: str, limits: ReadLimits, requests: IO[bytes], answers: IO[bytes]) -> None:
     patience_s = limits.timeout_s + ALARM_GRACE_S
     set_alarm(patience_s)
-    file = open_regular(path)
-    with file.stream:
+    with open_anywhere(path, limits, choose_reader) as (file, on_disk):
         sha256 = sha256_of(file.stream)
+        file = replace(file, size_bytes=file.stream.tell())  # one inside another may claim any
         file.stream.seek(0)
         sound = open_sound(file)
         begin = {
@@ -96,15 +99,10 @@ def _decode(path: str, limits: ReadLimits, requests: IO[bytes], answers: IO[byte
             if left_out < len(piece):
                 _write(answers, SAMPLES_FRAME, piece[left_out:].astype("<f4").tobytes())
             set_alarm(patience_s)
-        if _changed(file):
+        if has_changed(on_disk):
             _tell(answers, {"changed": True})
             return
         _tell(answers, {"done": {"notes": sound.notes}})
-
-
-def _changed(file: OpenedFile) -> bool:
-    after = os.fstat(file.stream.fileno())
-    return (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns)
 
 
 def _told(error: ReadError) -> dict[str, Any]:

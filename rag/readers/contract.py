@@ -53,6 +53,8 @@ class ReadLimits:
     """Of a picture, as it is decoded."""
     draws: bool = False
     """Somebody looks at pictures: they, and pages without text, are handed over as pixels."""
+    listens: bool = False
+    """Somebody listens to recordings inside other files: they are announced, and heard elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Reading:
     """What the user should know of a file that was read, e.g. pages without text."""
     kind: Kind = "text"
     """What the document is for people, and for `kind:` in a query."""
+    is_to_be_heard: bool = False
+    """It is a recording: its text is what somebody hears in it (`ReadLimits.listens`)."""
     members: Iterator[Member] = field(default_factory=lambda: iter(()))
     """The files inside it, in its order; taken when `blocks` is exhausted. Each becomes a document of its own."""
 
@@ -144,6 +148,12 @@ def open_regular(path: str) -> OpenedFile:
         os.close(descriptor)
         raise
     return OpenedFile(path, os.fdopen(descriptor, "rb"), status.st_size, status.st_mtime_ns)
+
+
+def has_changed(file: OpenedFile) -> bool:
+    """Whether a regular file is another one than when it was opened."""
+    after = os.fstat(file.stream.fileno())
+    return (after.st_size, after.st_mtime_ns) != (file.size_bytes, file.mtime_ns)
 
 
 def sha256_of(stream: BinaryIO) -> bytes:

@@ -152,6 +152,8 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
     if len(without_text) + len(damaged) == len(document):
         if damaged:
             raise DamagedFile(f"{name}: none of its pages can be read", hint="get it again from where it came")
+        if draws:
+            raise EmptyFile(f"{name} has nothing on any page", hint="there is nothing in it to find")
         raise ReadError(
             f"{name} has no text layer on any page: it is a scan, or pictures only",
             hint="add it to the library: the text on its pages is read there (OCR)",

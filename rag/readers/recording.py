@@ -1,7 +1,7 @@
 """Sound and video files: which they are, by their names; what is said in them is heard elsewhere.
 
 Decoding is `rag.sound_decoding`'s, recognising an engine's, and joining the two the caller's: a reader gives the text
-of one file and may use no engine. So a recording inside another file is not read.
+of one file and may use no engine. So it only announces a recording inside another file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ def is_recording(path: str) -> bool:
     return FORMAT_BY_EXTENSION.get(PurePath(path_text(path)).suffix[1:].lower()) == "recording"
 
 
-def refuse_recording(file: OpenedFile, _limits: ReadLimits) -> Reading:
-    """Raises UnsupportedFile: only a file on the disk can be listened to."""
-    raise UnsupportedFile(
-        f"{file.name} is a recording inside another file, which is not read", hint="take it out, and index it"
-    )
+def announce_recording(file: OpenedFile, limits: ReadLimits) -> Reading:
+    """Raises UnsupportedFile where nobody listens."""
+    if not limits.listens:
+        raise UnsupportedFile(
+            f"{file.name} is a recording", hint="what is said in it is written down by: homebody transcribe FILE"
+        )
+    return Reading(iter(()), kind="audio", is_to_be_heard=True)

@@ -49,7 +49,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "archive": ("archive/1", "rag.readers.archive", "read_archive"),
     "picture": ("picture/1", "rag.readers.picture", "read_picture"),
     "svg": ("svg/1", "rag.readers.svg", "read_svg"),
-    "recording": ("recording/1", "rag.readers.recording", "refuse_recording"),
+    "recording": ("recording/1", "rag.readers.recording", "announce_recording"),
 }
 """Name and version, module and function. A version is raised when the reader would make something else of a file."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from pipelines.factory import open_home
 from pipelines.home import Home
 from pipelines.paths import HomePaths
 from pipelines.settings import Settings
+from pipelines.transcribe import TranscriptDone
 from tests.fakes import CountableEmbedder
 from tests.pipelines.speaking import FakeRecogniser, sentence
+from tests.rag.made_archives import tar_of, zip_of
 from tests.rag.made_sound import encoded, tone, wav16
 
 
@@ -163,3 +166,60 @@ def test_a_damaged_recording_is_listed_and_the_others_are_read(
     report = index(home, folder)
     assert [Path(each.path).name for each in report.failed] == ["a.mp3"]
     assert report.indexed == 1
+
+
+def test_recordings_in_archives_and_mails_are_heard_in_their_turn(
+    home: Home, recogniser: FakeRecogniser, folder: Path
+) -> None:
+    voice = encoded(tone(2.0), "ogg", "libopus")
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "Voice message", "ann@example.org"
+    mail.set_content("Listen to this.")
+    mail.add_attachment(voice, maintype="audio", subtype="ogg", filename="voice.ogg")
+    (folder / "mail.eml").write_bytes(mail.as_bytes())
+    packed = zip_of({"a.txt": b"The ferry is late.", "memo.wav": wav16(tone(3.0)), "z.txt": b"The boat is early."})
+    (folder / "phone.zip").write_bytes(zip_of({"backup.tar": tar_of({"notes.zip": packed})}))
+    recogniser.enqueue("The budget is nine hundred euros.")
+    recogniser.enqueue("Bring the ladder.")
+    report = index(home, folder)
+    assert (report.failed, dict(report.unsupported)) == ((), {})
+    hit = home.search("budget euros").hits[0]
+    assert (hit.path, hit.kind) == (str(folder / "mail.eml" / "voice.ogg"), "audio")
+    assert hit.chunk.locator.start_s == 1.0
+    hit = home.search("ladder").hits[0]
+    assert hit.path == str(folder / "phone.zip" / "backup.tar" / "notes.zip" / "memo.wav")
+    assert [round(each.seconds, 1) for each in recogniser.history] == [2.0, 3.0]
+    assert [Path(home.search(query).hits[0].path).name for query in ("ferry", "boat")] == ["a.txt", "z.txt"]
+    assert index(home, folder).unchanged == 8
+    heard = list(home.transcribe(Path(hit.path), threading.Event()))
+    assert isinstance(heard[-1], TranscriptDone)
+    assert heard[-1].duration_s == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_recording_in_an_archive_waits_for_a_recogniser_and_costs_only_itself(
+    tmp_path: Path, recogniser: FakeRecogniser, folder: Path
+) -> None:
+    contents = {"broken.mp3": b"no sound at all", "memo.wav": wav16(tone(2.0)), "note.txt": b"The ferry is late."}
+    (folder / "phone.zip").write_bytes(zip_of(contents))
+    without = made_home(tmp_path, None)
+    try:
+        report = index(without, folder)
+        assert dict(report.unsupported) == {"recordings (homebody models pull --for speech)": 2}
+        assert without.search("ferry").hits
+        assert index(without, folder).indexed == 0
+    finally:
+        without.close()
+    home = made_home(tmp_path, recogniser)
+    try:
+        recogniser.enqueue(EngineFailed("out of memory", hint="close other programs"))
+        failed = {Path(each.path).name: each.reason for each in index(home, folder).failed}
+        assert "no recording that can be read" in failed["broken.mp3"]
+        assert "could not be transcribed: out of memory" in failed["memo.wav"]
+        recogniser.enqueue("Buy bread.")  # it was the moment's fault: the next run tries again
+        assert [Path(each.path).name for each in index(home, folder).failed] == ["broken.mp3"]
+        assert home.search("bread").hits
+        asked = len(recogniser.history)
+        index(home, folder)
+        assert len(recogniser.history) == asked
+    finally:
+        home.close()

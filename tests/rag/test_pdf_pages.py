@@ -16,6 +16,7 @@ from rag.errors import DamagedFile, EncryptedFile, ReadError
 from rag.pdf_pages import PdfPages, TextOnPage
 from rag.pdf_places import Box, DrawnPage
 from rag.readers.contract import ReadLimits
+from tests.rag.made_archives import zip_of
 from tests.rag.made_files import pdf_bytes
 
 LINES = ["The harbour was begun in 1806.", "The first ship came in 1809, with a cargo of", "salt from the north."]
@@ -119,13 +120,26 @@ def test_what_cannot_be_drawn_is_one_clear_error_naming_the_file(tmp_path: Path,
         document.save(thin)
     with pytest.raises(DamagedFile, match=r"thin\.pdf"):
         pages.draw(str(thin), 1)
-    (tmp_path / "letters.zip").write_bytes(b"PK")
-    with pytest.raises(ReadError, match=r"inner\.pdf is inside letters\.zip"):
+    (tmp_path / "letters.zip").write_bytes(zip_of({"inner.pdf": b"no pages"}))
+    with pytest.raises(DamagedFile, match=r"inner\.pdf"):
         pages.draw(str(tmp_path / "letters.zip" / "inner.pdf"), 1)
+    with pytest.raises(ReadError, match=r"other\.pdf is not in letters\.zip"):
+        pages.draw(str(tmp_path / "letters.zip" / "other.pdf"), 1)
     link = tmp_path / "link.pdf"
     link.symlink_to(harbour)
     with pytest.raises(ReadError, match=r"link\.pdf"):
         pages.draw(str(link), 1)
+
+
+def test_pages_inside_an_archive_in_an_archive_are_drawn_and_searched(tmp_path: Path, harbour: Path) -> None:
+    inner = zip_of({"folder/harbour.pdf": harbour.read_bytes()})
+    (tmp_path / "outer.zip").write_bytes(zip_of({"a.txt": b"words", "inner.zip": inner}))
+    inside = str(tmp_path / "outer.zip" / "inner.zip" / "folder" / "harbour.pdf")
+    pages = PdfPages()
+    assert pages.draw(inside, 2) == pages.draw(str(harbour), 2)
+    text = TextOnPage(inside, 2, LINES[0])
+    assert pages.find([text]) == pages.find([TextOnPage(str(harbour), 2, LINES[0])])
+    assert pages.find([text])[0]
 
 
 def test_damaged_files_never_harm_and_never_hang(tmp_path: Path) -> None:
