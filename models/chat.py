@@ -5,9 +5,10 @@ Knows nothing of any engine: `chat_llama.py` is the adapter for llama.cpp.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
@@ -22,9 +23,28 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    encoded: bytes
-    """The file's bytes (PNG or JPEG), already read and checked by us: an engine must not fetch anything."""
-    media_type: str
+    """A picture as pixels, decoded by us: an engine must neither fetch nor parse anything."""
+
+    width_px: int
+    height_px: int
+    rgb: bytes = field(repr=False)
+    """Row after row, three bytes a pixel."""
+    digest: str = ""
+    """Names these pixels at this size: two pictures with the same digest are the same picture. Made from them where
+    none is given."""
+
+    def __post_init__(self) -> None:
+        if min(self.width_px, self.height_px) < 1 or len(self.rgb) != 3 * self.width_px * self.height_px:
+            raise ValueError(f"{self.width_px} x {self.height_px} pixels are not {len(self.rgb)} bytes")
+        if not self.digest:
+            object.__setattr__(self, "digest", picture_digest(self.width_px, self.height_px, self.rgb))
+
+
+def picture_digest(width_px: int, height_px: int, rgb: bytes) -> str:
+    """Hexadecimal."""
+    hashed = hashlib.blake2b(f"{width_px}x{height_px}:".encode(), digest_size=32)
+    hashed.update(rgb)
+    return hashed.hexdigest()
 
 
 Part = TextPart | ImagePart
@@ -80,6 +100,10 @@ class Usage:
     decode_tokens: int
     decode_s: float
     finish: Finish
+    encode_s: float = 0.0
+    """Of `prefill_s`: making embeddings of pictures."""
+    pictures_encoded: int = 0
+    """Pictures of the prompt that were not known yet; the others cost nothing."""
 
     @property
     def decode_tokens_per_s(self) -> float:
@@ -111,6 +135,11 @@ class ChatModel(Protocol):
 
     def count_prompt_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Tokens of the whole prompt with its template."""
+        ...
+
+    def count_image_tokens(self, image: ImagePart) -> int:
+        """What a picture takes of the context, with the marks around it. Raises UnsupportedInput where the model
+        does not accept pictures."""
         ...
 
     def stream(

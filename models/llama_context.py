@@ -1,7 +1,8 @@
 """One llama.cpp model with one context: load it, evaluate tokens, know exactly which tokens its memory holds.
 
 The low-level API is called directly: no text, no templates, no sampling policy here. One sequence (id 0) is
-kept; `tokens` always says what is in it, also after an abort or a failure. Not thread-safe.
+kept; `tokens` always says what is in it, also after an abort or a failure. Embeddings of pictures are evaluated like
+tokens, at the positions and under the mask that the model wants. Not thread-safe.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from models.engine_thread import compute
 from models.errors import EngineFailed, NotEnoughMemory
 from models.gguf_header import GgufHeader, read_gguf_header
 from models.llama_model import load_llama_model
-from models.llama_vocab import NO_IDS, TokenIds
+from models.llama_options import Aborted, ChatLlamaOptions, FlashAttention, KvType, LlamaFacts
+from models.llama_vocab import TokenIds
 from models.native_log import LLAMA_LOG, LogLine, last_words, llama_library
-
-KvType = Literal["f16", "q8_0"]
-FlashAttention = Literal["auto", "on", "off"]
+from models.picture_chunks import ChunkShape, Embeddings
+from models.token_sequence import TokenSequence
 
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 _KV_TYPES = {"f16": 1, "q8_0": 8}
@@ -35,62 +35,8 @@ _Q8_0_BLOCK = 32
 _ABORTED = 2
 _NO_SLOT = 1
 """What llama_decode returns, see llama.h."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatLlamaOptions:
-    """How to load and run a GGUF model. Thread counts and devices are decided by the caller (`placement`)."""
-
-    n_ctx: int = 8192
-    """Prompt and answer together, in tokens; more than the model was trained for is cut down to that."""
-    n_threads: int = 1
-    """For one token at a time."""
-    n_threads_batch: int = 1
-    """For reading the prompt."""
-    n_batch: int = 256
-    """Tokens a call when reading the prompt: between calls there is a progress event."""
-    n_ubatch: int = 256
-    """Tokens a pass over the weights; at most n_batch."""
-    flash_attention: FlashAttention = "auto"
-    type_k: KvType = "f16"
-    type_v: KvType = "f16"
-    """q8_0 halves the memory of the context; a quantised V needs flash attention."""
-    n_gpu_layers: int = 0
-    """Negative means all."""
-    device_names: tuple[str, ...] = ()
-    """llama.cpp's names (`llama_devices.list_devices`); empty lets llama.cpp take every GPU for the layers."""
-    thinking: bool = False
-    """Let models that can think aloud do so. Costs hundreds of tokens before the answer begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaFacts:
-    """What really runs, read back after loading."""
-
-    description: str
-    """The engine's own words: architecture, size, quantisation."""
-    parameters: int
-    weights_bytes: int
-    n_ctx: int
-    n_ctx_train: int
-    n_batch: int
-    n_ubatch: int
-    flash_attention: bool | None
-    """None where the engine did not say."""
-    layers_offloaded: int
-    """Layers whose weights are on a GPU."""
-    layers: int
-    type_k: KvType
-    type_v: KvType
-    """f16 where the model or the attention cannot take what was asked for."""
-    kv_bytes: int
-    """Memory for the context, over all devices; 0 where the engine did not say."""
-    recurrent: bool
-    """Its state cannot be cut back: a changed prompt is evaluated from the beginning."""
-
-
-class Aborted(Exception):
-    """The evaluation was ended by the abort flag. What was evaluated before the last batch stays."""
+_SHIFTED = np.array([[1], [1], [1], [0]], dtype=np.int32)
+"""Which of the four numbers of a token in a picture are counted from the picture's position (mtmd.cpp)."""
 
 
 class LlamaContext:
@@ -130,8 +76,7 @@ class LlamaContext:
             except BaseException:
                 self.close()
                 raise
-        self._live: TokenIds = np.empty(self.facts.n_ctx, dtype=np.int32)
-        self._live_count = 0
+        self._live = TokenSequence(self.facts.n_ctx)
         self._n_swa = int(self.library.llama_model_n_swa(self.model))
         self._wanted_threads: tuple[int, int] | None = None
 
@@ -209,26 +154,29 @@ class LlamaContext:
 
     @property
     def tokens(self) -> TokenIds:
-        """What is in the memory, in order. A view: valid until the next evaluation."""
-        return self._live[: self._live_count]
+        """What is in the memory, in order; below 0 for pictures. A view: valid until the next evaluation."""
+        return self._live.ids
 
     def keep(self, count: int) -> int:
         """Forget everything after the first `count` tokens; returns how many are left.
 
-        Fewer than asked where the engine cannot cut its state back (recurrent models, sliding windows): 0.
+        Fewer than asked where a picture would be cut in two, and 0 where the engine cannot cut its state back
+        (recurrent models, sliding windows).
         """
-        if count >= self._live_count:
-            return self._live_count
+        if count >= len(self._live):
+            return len(self._live)
+        count = self._live.place_to_cut(count)
+        position = self._live.position_at(count)
         if count > 0 and self._n_swa > 0:
             oldest = self.library.llama_memory_seq_pos_min(self._memory, 0)
-            if oldest > max(0, count - self._n_swa):  # the window before the cut is gone
+            if oldest > max(0, position - self._n_swa):  # the window before the cut is gone
                 count = 0
-        if count > 0 and not self.library.llama_memory_seq_rm(self._memory, 0, count, -1):
+        if count > 0 and not self.library.llama_memory_seq_rm(self._memory, 0, position, -1):
             count = 0
         if count <= 0:
             self.library.llama_memory_clear(self._memory, False)
             count = 0
-        self._live_count = count
+        self._live.cut(count)
         return count
 
     def evaluate(self, tokens: TokenIds, *, output: bool) -> None:
@@ -238,40 +186,90 @@ class LlamaContext:
         before, or empty where the engine cannot go back.
         """
         self._apply_threads()
-        count, position = len(tokens), self._live_count
-        if not 0 < count <= self.facts.n_batch or position + count > self.facts.n_ctx:
-            raise ValueError(f"{count} tokens at {position}: a batch holds {self.facts.n_batch}")
+        count, position = len(tokens), self._live.next_position
+        self._check_room(count)
         self._batch.n_tokens = count
         self._batch_tokens[:count] = tokens
         self._batch_positions[:count] = np.arange(position, position + count, dtype=np.int32)
         self._batch_outputs[:count] = 0
         self._batch_outputs[count - 1] = output
-        self._decode(position)
-        self._live[position : position + count] = tokens
-        self._live_count = position + count
+        self._decode(self._batch, position)
+        self._live.append(tokens)
 
     def evaluate_one(self, token: int) -> None:
         """`evaluate` for one token with output, without anything that a loop over tokens does not need."""
         if self._wanted_threads is not None:
             self._apply_threads()
-        position = self._live_count
+        position = self._live.next_position
         self._batch.n_tokens = 1
         self._batch_tokens[0] = token
         self._batch_positions[0] = position
         self._batch_outputs[0] = 1
-        self._decode(position)
-        self._live[position] = token
-        self._live_count = position + 1
+        self._decode(self._batch, position)
+        self._live.append_one(token)
 
-    def _decode(self, position: int) -> None:
-        status, interrupt = compute(self.library.llama_decode, self.handle, self._batch)
+    def evaluate_picture(
+        self, ids: TokenIds, embeddings: Embeddings, shape: ChunkShape, *, whole: bool
+    ) -> Generator[int]:
+        """Append one chunk of a picture; yields how many of its tokens are done after each batch.
+
+        `whole`: its tokens see each other, so there is one batch, without a causal mask. Leaving the iterator before
+        its end takes all of the chunk back. Raises as `evaluate`.
+        """
+        step = shape.tokens if whole else self.facts.n_batch
+        if whole and shape.tokens > self.facts.n_ubatch:  # llama.cpp would end the process
+            raise EngineFailed(
+                f"a picture of {shape.tokens:,} tokens; this model reads at most {self.facts.n_ubatch:,} in one go",
+                hint="lower chat.picture_tokens in the settings",
+            )
+        first = self._live.next_position
+        grid = _ordinary_grid(shape.tokens, first) if shape.grid is None else shape.grid + _SHIFTED * np.int32(first)
+        self._apply_threads()
+        evaluated = False
+        try:
+            if whole:
+                self.library.llama_set_causal_attn(self.handle, False)
+            for start in range(0, shape.tokens, step):
+                end = min(start + step, shape.tokens)
+                self._check_room(end)
+                self._decode_embeddings(embeddings[start:end], grid[:, start:end], first)
+                if end < shape.tokens:
+                    yield end
+            evaluated = True
+        finally:
+            if whole:
+                self.library.llama_set_causal_attn(self.handle, True)
+            if not evaluated:
+                self._take_back(first)
+        self._live.append_picture(ids, shape.positions)
+        yield shape.tokens
+
+    def _decode_embeddings(self, embeddings: Embeddings, grid: TokenIds, chunk_position: int) -> None:
+        count = len(embeddings)
+        numbers, places = np.ascontiguousarray(embeddings, dtype=np.float32), np.ascontiguousarray(grid)
+        self._batch_outputs[:count] = 0
+        batch = self.library.llama_batch(
+            n_tokens=count,
+            embd=numbers.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            pos=places.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            n_seq_id=self._batch.n_seq_id,
+            seq_id=self._batch.seq_id,
+            logits=self._batch.logits,
+        )
+        self._decode(batch, chunk_position)
+
+    def _check_room(self, count: int) -> None:
+        if count < 1 or len(self._live) + count > self.facts.n_ctx:
+            raise ValueError(f"{count} tokens behind {len(self._live)}: the context holds {self.facts.n_ctx}")
+
+    def _decode(self, batch: Any, position: int) -> None:
+        """`position` is where everything goes back to when the engine stops or fails."""
+        if batch.n_tokens > self.facts.n_batch:
+            raise ValueError(f"{batch.n_tokens} tokens: a batch holds {self.facts.n_batch}")
+        status, interrupt = compute(self.library.llama_decode, self.handle, batch)
         if status == 0 and interrupt is None:
             return
-        # Positions of earlier passes of this batch may have stayed: take back everything from `position` on.
-        # The engine holds more than `_live_count` says, so `keep` would see nothing to do.
-        if not self.library.llama_memory_seq_rm(self._memory, 0, position, -1):
-            self.library.llama_memory_clear(self._memory, False)
-            self._live_count = 0
+        self._take_back(position)
         if interrupt is not None:
             raise interrupt
         if status == _ABORTED:
@@ -282,6 +280,15 @@ class LlamaContext:
             f"llama.cpp failed to evaluate the prompt (code {status}): {last_words(LLAMA_LOG.recent_lines())}",
             hint="try again; if it stays so, choose another device or model",
         )
+
+    def _take_back(self, position: int) -> None:
+        """Earlier passes of a batch that failed may have stayed: everything from `position` on goes.
+
+        The engine holds more than `tokens` says, so `keep` would see nothing to do.
+        """
+        if not self.library.llama_memory_seq_rm(self._memory, 0, position, -1):
+            self.library.llama_memory_clear(self._memory, False)
+            self._live.cut(0)
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
@@ -345,9 +352,13 @@ class LlamaContext:
             raise EngineFailed("llama.cpp could not give its state", hint="nothing is lost; it will read again")
         return memoryview(buffer).cast("B")
 
-    def restore(self, tokens: TokenIds, state: bytes) -> bool:
-        """Put a sequence back. False when the engine refuses it; the sequence is then empty."""
-        self._live_count = 0
+    def restore(self, tokens: TokenIds, state: bytes, wanted: TokenSequence, count: int) -> bool:
+        """Put a saved sequence back, as far as it is the first `count` tokens of the `wanted` one.
+
+        That one knows the positions, which saved ids do not tell where there are pictures. False when the engine
+        refuses the state; the sequence is then empty.
+        """
+        self._live.cut(0)
         self.library.llama_memory_clear(self._memory, False)
         if len(tokens) > self.facts.n_ctx:
             return False
@@ -355,11 +366,16 @@ class LlamaContext:
         if not self.library.llama_state_seq_set_data(self.handle, source, len(state), 0):
             self.library.llama_memory_clear(self._memory, False)
             return False
-        if self.library.llama_memory_seq_pos_max(self._memory, 0) != len(tokens) - 1:
+        count = wanted.place_to_cut(count)
+        last = self.library.llama_memory_seq_pos_max(self._memory, 0)
+        as_long_as_told = last == len(tokens) - 1 if (tokens >= 0).all() else last >= wanted.position_at(count - 1)
+        if not as_long_as_told:
             self.library.llama_memory_clear(self._memory, False)
             return False
-        self._live[: len(tokens)] = tokens
-        self._live_count = len(tokens)
+        if count < len(tokens) and not self.library.llama_memory_seq_rm(self._memory, 0, wanted.position_at(count), -1):
+            self.library.llama_memory_clear(self._memory, False)
+            return False
+        self._live.begin_as(wanted, count)
         return True
 
     def close(self) -> None:
@@ -373,4 +389,12 @@ class LlamaContext:
         if self.model:
             self.library.llama_model_free(self.model)
             self.model = 0
-        self._live, self._live_count = NO_IDS, 0
+        self._live = TokenSequence(0)
+
+
+def _ordinary_grid(tokens: int, first: int) -> TokenIds:
+    """Positions one behind the other, shape (1, tokens)."""
+    return np.arange(first, first + tokens, dtype=np.int32)[np.newaxis]
+
+
+__all__ = ["Aborted", "ChatLlamaOptions", "FlashAttention", "KvType", "LlamaContext", "LlamaFacts"]

@@ -44,7 +44,7 @@ def load_llama_model(
     raised: list[BaseException] = []
     if on_progress is not None:
         params.progress_callback = _progress_callback(library, on_progress, raised)
-    model = library.llama_model_load_from_file(_file_system_bytes(path), params)
+    model = library.llama_model_load_from_file(native_path(path), params)
     if raised:
         if model:
             library.llama_model_free(model)
@@ -83,6 +83,6 @@ def _device_array(names: Sequence[str]) -> Any:
     return (ctypes.c_void_p * (len(handles) + 1))(*handles, None)
 
 
-def _file_system_bytes(path: Path) -> bytes:
-    # llama.cpp takes UTF-8 on Windows; elsewhere the bytes of the name as they are.
+def native_path(path: Path) -> bytes:
+    """A path as llama.cpp takes it: UTF-8 on Windows, elsewhere the bytes of the name as they are."""
     return str(path).encode("utf-8") if sys.platform == "win32" else bytes(path)

@@ -36,12 +36,14 @@ class LogLine:
     """The engine meant it as a warning or an error."""
 
 
-def last_words(lines: Sequence[LogLine]) -> str:
-    """What the engine said last that was a warning or worse, else what it said last; for an error message."""
+def last_words(lines: Sequence[LogLine], *, count: int = 1) -> str:
+    """What the engine said last that was a warning or worse, else what it said last; for an error message.
+
+    `count` lines, for an engine that complains in several."""
     if not lines:
         return "it does not say why"
     complaints = [line for line in lines if line.complaint]
-    return (complaints or lines)[-1].text[:300]
+    return " ".join(line.text for line in (complaints or lines)[-count:])[:300]
 
 
 class NativeLog:
@@ -107,6 +109,7 @@ LLAMA_LOG = NativeLog(LOGGER)
 
 _load_lock = threading.Lock()
 _library: ModuleType | None = None
+_mtmd_library: ModuleType | None = None
 _callback: Any = None
 """The ctypes callback object. The library keeps only the address: it must live as long as the process."""
 
@@ -127,3 +130,17 @@ def llama_library() -> ModuleType:
             library.llama_backend_init()
             _library = library
         return _library
+
+
+def mtmd_library() -> ModuleType:
+    """The binding's module for pictures (libmtmd), loaded once, its two logs routed as llama.cpp's. Raises as above."""
+    global _mtmd_library
+    llama_library()
+    with _load_lock:
+        if _mtmd_library is None:
+            from llama_cpp import mtmd_cpp as library
+
+            library.mtmd_log_set(_callback, ctypes.c_void_p(0))
+            library.mtmd_helper_log_set(_callback, ctypes.c_void_p(0))
+            _mtmd_library = library
+        return _mtmd_library

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -41,7 +41,8 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
 
 _ALIGNMENT = 32
 _UINT32, _FLOAT32, _BOOL, _STRING, _ARRAY, _INT32 = 4, 6, 7, 8, 9, 5
-_GGML_F32 = 0
+_GGML_F32, _GGML_F16, _GGML_Q8_0 = 0, 1, 8
+_Q8_0_VALUES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,32 @@ class Shape:
         return self.embedding // self.heads
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A matrix in blocks of 32 values of 8 bits, each with a scale in 16 bits: ggml's Q8_0."""
+
+    shape: tuple[int, ...]
+    """As an array would have it: the fastest dimension last."""
+    stored: bytes
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.stored)
+
+
+Tensors = Mapping[str, npt.NDArray[np.float32] | npt.NDArray[np.float16] | Packed]
+
+
+def q8_0(matrix: npt.NDArray[np.float32]) -> Packed:
+    """Rows must be whole blocks."""
+    blocks = matrix.reshape(-1, _Q8_0_VALUES)
+    scales = np.abs(blocks).max(axis=1, keepdims=True) / 127
+    stored = np.empty(len(blocks), dtype=[("scale", "<f2"), ("values", "i1", _Q8_0_VALUES)])
+    stored["scale"] = scales[:, 0]
+    stored["values"] = np.rint(blocks / np.where(scales, scales, 1))
+    return Packed(matrix.shape, stored.tobytes())
+
+
 def write_tiny_gguf(
     path: Path,
     *,
@@ -82,19 +109,20 @@ def write_tiny_gguf(
     so the first token already ends it.
     """
     shape = shape or Shape()
-    tokens, merges, special = _bpe_tokens() if vocabulary == "bpe" else _spm_tokens()
+    tokens, merges, special = bpe_tokens() if vocabulary == "bpe" else _spm_tokens()
     tensors = _weights(shape, len(tokens), np.random.default_rng(seed))
     if end_token_bias:
         _make_likely(tensors, special["eos"], end_token_bias)
     return _write(path, _metadata(shape, tokens, merges, special, vocabulary, chat_template), tensors)
 
 
-def write_gguf(path: Path, metadata: Sequence[tuple[str, object]], tensors: dict[str, npt.NDArray[np.float32]]) -> Path:
-    """Write any GGUF file: strings, whole numbers, fractions, truths, and lists of strings or of whole numbers."""
+def write_gguf(path: Path, metadata: Sequence[tuple[str, object]], tensors: Tensors) -> Path:
+    """Write any GGUF file: strings, numbers, truths, and lists of strings or of numbers. Tensors are stored as they
+    come: float32, float16, or packed as `q8_0` does."""
     return _write(path, [_entry(key, value) for key, value in metadata], tensors)
 
 
-def _write(path: Path, metadata: Sequence[bytes], tensors: dict[str, npt.NDArray[np.float32]]) -> Path:
+def _write(path: Path, metadata: Sequence[bytes], tensors: Tensors) -> Path:
     with path.open("wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
         for entry in metadata:
@@ -110,7 +138,8 @@ def _byte_alphabet() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
 
 
-def _bpe_tokens() -> tuple[list[Token], list[str], dict[str, int]]:
+def bpe_tokens() -> tuple[list[Token], list[str], dict[str, int]]:
+    """Tokens, merges, and the ids of the special ones by name."""
     alphabet = _byte_alphabet()
     tokens = [Token(character) for character in alphabet]
     merges: list[str] = []
@@ -213,17 +242,18 @@ def _make_likely(tensors: dict[str, npt.NDArray[np.float32]], token: int, bias: 
     tensors["output.weight"][token, 0] = bias
 
 
-def _write_tensors(file: BinaryIO, tensors: dict[str, npt.NDArray[np.float32]]) -> None:
+def _write_tensors(file: BinaryIO, tensors: Tensors) -> None:
     offset = 0
     for name, tensor in tensors.items():
         raw_name = name.encode()
         dimensions = tensor.shape[::-1]  # ggml names the fastest dimension first
         file.write(struct.pack("<Q", len(raw_name)) + raw_name)
-        file.write(struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *dimensions, _GGML_F32, offset))
+        kind = _GGML_Q8_0 if isinstance(tensor, Packed) else _GGML_F16 if tensor.dtype == np.float16 else _GGML_F32
+        file.write(struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *dimensions, kind, offset))
         offset += -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
     file.write(bytes(-file.tell() % _ALIGNMENT))
     for tensor in tensors.values():
-        file.write(np.ascontiguousarray(tensor, dtype="<f4").tobytes())
+        file.write(tensor.stored if isinstance(tensor, Packed) else np.ascontiguousarray(tensor).tobytes())
         file.write(bytes(-tensor.nbytes % _ALIGNMENT))
 
 
@@ -250,6 +280,8 @@ def _entry(key: str, value: object) -> bytes:
             return _entry_strings(key, [str(each) for each in value])
         case [int(), *_]:
             return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}i", _INT32, len(value), *value)
+        case [float(), *_]:
+            return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}f", _FLOAT32, len(value), *value)
         case _:
             raise TypeError(f"{key}: {value!r} has no place in a GGUF header")
 

@@ -53,8 +53,6 @@ class ScriptedChatModel:
     prompt shares with it from the start. Times are counted from the rates given, not measured.
     """
 
-    accepts = frozenset({"text"})
-
     def __init__(
         self,
         *,
@@ -62,8 +60,11 @@ class ScriptedChatModel:
         context_tokens: int = 4096,
         prefill_tokens_per_s: float = 1000.0,
         decode_tokens_per_s: float = 100.0,
+        sees: bool = False,
     ) -> None:
+        """`sees`: it accepts pictures."""
         self.model_id = model_id
+        self.accepts = frozenset({"text", "image"} if sees else {"text"})
         self.context_tokens = context_tokens
         self.prefill_tokens_per_s = prefill_tokens_per_s
         self.decode_tokens_per_s = decode_tokens_per_s
@@ -91,14 +92,23 @@ class ScriptedChatModel:
     def count_prompt_tokens(self, messages: Sequence[ChatMessage]) -> int:
         return len(self._prompt_tokens(messages))
 
+    def count_image_tokens(self, image: ImagePart) -> int:
+        if "image" not in self.accepts:
+            raise UnsupportedInput(
+                f"{self.model_id} reads text only; got a picture of {image.width_px} x {image.height_px} pixels",
+                hint="choose a model with vision",
+            )
+        return 16
+
     def _prompt_tokens(self, messages: Sequence[ChatMessage]) -> list[str]:
         tokens: list[str] = []
         for message in messages:
             tokens.append(f"<{message.role}>")
             for part in message.parts:
                 if isinstance(part, ImagePart):
-                    raise UnsupportedInput(f"{self.model_id} reads text only", hint="choose a model with vision")
-                tokens.extend(pieces_of(part.text))
+                    tokens.extend([f"<{part.digest}>"] * self.count_image_tokens(part))
+                else:
+                    tokens.extend(pieces_of(part.text))
             tokens.append("<end>")
         return [*tokens, "<assistant>"]
 
