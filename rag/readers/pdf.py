@@ -1,14 +1,15 @@
 """PDF, page by page with pdfium: a block a page, or more where the document's outline names a place on it.
 
 Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
-passages can be cut at sentences; a word hyphenated at a line's end is whole. Pages without a text layer
-(scans) are drawn where somebody looks at them, and named in the notes. A file that pdfium refuses as damaged, cut
-off mostly, is given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and
-that is said.
+passages can be cut at sentences; a word hyphenated at a line's end is whole. Fields that were filled in and remarks
+follow their page's text; files attached to the document are files inside it. Pages without a text layer (scans) are
+drawn where somebody looks at them, and named in the notes. A file that pdfium refuses as damaged, cut off mostly, is
+given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and that is said.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import re
@@ -22,6 +23,8 @@ from rag.pictures import Drawing
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time_of_pdf
+from rag.readers.pdf_attachments import attached_files
+from rag.readers.pdf_remarks import page_remarks
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
 
 MAX_OUTLINE_ENTRIES = 5000
+MAX_HEADING_LINES = 3
+"""Over which an entry's words may run on their page."""
 MIN_PART_CHARS = 80
 """Less than this before a heading is a page number or a running title: no part of its own."""
 BLANK_SAMPLE = 997
@@ -38,9 +43,14 @@ FULL_LINE_SHARE = 0.7
 
 _HYPHEN_AT_LINE_END = re.compile("[\x02\ufffe]\n?")
 """What pdfium puts where a word was hyphenated at a line's end."""
+MAX_WORD_CHARS = 60
 _LEADING_NUMBER = re.compile(
     r"^(?:(?:chapter|section|part|appendix)\s+)?(?:\d+|[A-Z]\b)(?:\.\d+)*[.):]?\s+", re.IGNORECASE
 )
+_NO_NAMES = frozenset({"untitled", "(untitled)", "anonymous", "(anonymous)", "unspecified", "(unspecified)"})
+"""What programs write for a title or an author that nobody gave."""
+_SPAN_BEGINS = re.compile(r"\d[-\u2013]$")
+"""`2019-`, at a line's end."""
 _STARTS_ITEM = re.compile(r"(?:[-*•◦▪‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\d{1,2}(?:\.\d{1,2})*\s+(?=[A-Z]))\s*")  # noqa: RUF001 (an en dash starts items)
 
 
@@ -59,9 +69,10 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
         written_at_s = unix_time_of_pdf(document.get_metadata_value("ModDate"))
     reading = Reading(
         iter(()),
-        clean_title(document.get_metadata_value("Title")),
-        clean_title(document.get_metadata_value("Author")),
+        _stated(document, "Title"),
+        _stated(document, "Author"),
         written_at_s,
+        members=attached_files(document, file.name, limits),
     )
     if repaired:
         reading.notes.append("the file is damaged; what could be recovered of it was read")
@@ -69,21 +80,36 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     return reading
 
 
+def _stated(document: PdfDocument, key: str) -> str:
+    value = clean_title(document.get_metadata_value(key))
+    return "" if value.lower() in _NO_NAMES else value
+
+
 def open_pdf(file: OpenedFile) -> tuple[PdfDocument, bool]:
     """The document, and whether it had to be repaired. Raises EncryptedFile, DamagedFile, EmptyFile (no pages)."""
     from pypdfium2 import PdfDocument, PdfiumError
 
     try:
-        return PdfDocument(file.stream), False
+        return _with_forms(PdfDocument(file.stream)), False
     except PdfiumError as error:
         refusal = _why_not_opened(file)
         content = _repaired(file) if isinstance(refusal, DamagedFile) else None
         if content is None:
             raise refusal from error
         try:
-            return PdfDocument(content), True
+            return _with_forms(PdfDocument(content)), True
         except PdfiumError:
             raise refusal from error
+
+
+def _with_forms(document: PdfDocument) -> PdfDocument:
+    """Ready to tell and to draw what was filled in; as it is where the form is damaged."""
+    from pypdfium2 import PdfiumError
+
+    logging.getLogger("pypdfium2").setLevel(logging.ERROR)  # one warning for each form of the kind that it cannot show
+    with contextlib.suppress(PdfiumError):
+        document.init_forms()
+    return document
 
 
 def _why_not_opened(file: OpenedFile) -> ReadError:
@@ -131,9 +157,10 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
     without_text: list[int] = []
     damaged: list[int] = []
     drawn: list[int] = []
+    has_words_beside = False
     for index in range(len(document)):
         try:
-            text = _page_text(document, index)
+            text, fields, remarks = _page_words(document, index)
         except PdfiumError:
             damaged.append(index + 1)
             continue
@@ -144,12 +171,15 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
             else:
                 drawn.append(index + 1)
                 yield Block("", drawing=drawing)
-            continue
         for headings, part in _parts(text, outline[index], path):
             for stretch in cut_stretches([join_broken_lines(part)]):
                 if stretch.strip():
                     yield Block(stretch.strip("\n"), Locator(page=index + 1), headings)
-    if len(without_text) + len(damaged) == len(document):
+        for heading, beside in (("Form", "\n".join(fields)), ("Remarks", "\n\n".join(remarks))):
+            for stretch in cut_stretches([beside]):
+                has_words_beside = True
+                yield Block(stretch.strip("\n"), Locator(page=index + 1), (*(each for _, each in path), heading))
+    if len(without_text) + len(damaged) == len(document) and not has_words_beside:
         if damaged:
             raise DamagedFile(f"{name}: none of its pages can be read", hint="get it again from where it came")
         if draws:
@@ -181,7 +211,8 @@ def _drawing(document: PdfDocument, index: int) -> Drawing | None:
     return Drawing(drawn.width_px, drawn.height_px, drawn.rgb, index + 1, units_per_px)
 
 
-def _page_text(document: PdfDocument, index: int) -> str:
+def _page_words(document: PdfDocument, index: int) -> tuple[str, list[str], list[str]]:
+    """A page's text, the fields filled in on it, and the remarks put on it."""
     page = document[index]
     try:
         textpage = page.get_textpage()
@@ -189,9 +220,18 @@ def _page_text(document: PdfDocument, index: int) -> str:
             raw = textpage.get_text_range()
         finally:
             textpage.close()
+        text = clean_text(_HYPHEN_AT_LINE_END.sub(_joint, raw.replace("\r\n", "\n")))
+        return text, *page_remarks(document, page, text)
     finally:
         page.close()
-    return clean_text(_HYPHEN_AT_LINE_END.sub("", raw.replace("\r\n", "\n")))
+
+
+def _joint(mark: re.Match[str]) -> str:
+    """Nothing where a word was broken; the hyphen where it joins words: `Smith-Jones`, `state-of-the-art`, `A-19`."""
+    before = mark.string[max(0, mark.start() - MAX_WORD_CHARS) : mark.start()]
+    word = before.split()[-1] if before.strip() and not before[-1].isspace() else ""
+    after = mark.string[mark.end() : mark.end() + 1]
+    return "-" if "-" in word or after.isdigit() or (after.isupper() and word[-1:].islower()) else ""
 
 
 def join_broken_lines(text: str) -> str:
@@ -212,7 +252,8 @@ def join_broken_lines(text: str) -> str:
         # A short line goes on where a small letter follows one that ends in a letter, not in a full stop.
         in_mid_sentence = bool(joined) and line[:1].islower() and joined[-1][-1:].isalpha()
         if in_mid_sentence or (goes_on and line and not _STARTS_ITEM.match(line)):
-            joined[-1] = f"{joined[-1]} {line}"
+            between = "" if _SPAN_BEGINS.search(joined[-1]) and line[:1].isdigit() else " "
+            joined[-1] = f"{joined[-1]}{between}{line}"
         else:
             joined.append(line)
         goes_on = len(line) >= full and len(line) > 30
@@ -258,13 +299,19 @@ def _parts(
 
 
 def _find_line(text: str, words: str, start: int) -> tuple[int, int] | None:
+    """Where the words stand on the page as one line, or as a few that follow each other; begin and end."""
     wanted = _comparable(words)
     if not wanted:
         return None
+    lines = text[start:].split("\n")
     position = start
-    for line in text[start:].split("\n"):
-        if _comparable(line) == wanted:
-            return position, position + len(line)
+    for index, line in enumerate(lines):
+        found, count = _comparable(line), 1
+        while wanted.startswith(f"{found} ") and count < MAX_HEADING_LINES and index + count < len(lines):
+            found = _comparable("\n".join(lines[index : index + count + 1]))
+            count += 1
+        if found == wanted:
+            return position, position + sum(map(len, lines[index : index + count])) + count - 1
         position += len(line) + 1
     return None
 

@@ -29,7 +29,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "subtitles": ("subtitles/1", "rag.readers.subtitles", "read_subtitles"),
     "notebook": ("notebook/1", "rag.readers.notebook", "read_notebook"),
     "html": ("html/2", "rag.readers.html", "read_html"),
-    "pdf": ("pdfium/4", "rag.readers.pdf", "read_pdf"),
+    "pdf": ("pdfium/5", "rag.readers.pdf", "read_pdf"),
     "docx": ("docx/3", "rag.readers.docx", "read_docx"),
     "odt": ("odf/1", "rag.readers.odf_text", "read_odt"),
     "ods": ("odf/1", "rag.readers.ods", "read_ods"),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pikepdf
 import pytest
+from pikepdf import Name
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
 from rag.readers.contract import Reading, ReadLimits
@@ -124,3 +126,105 @@ def test_who_wrote_it_and_when(opened: Opened, tmp_path: Path) -> None:
     reading = read_pdf(opened(tmp_path / "a.pdf"), ReadLimits())
     assert reading.author == "Ada Lovelace"
     assert reading.written_at_s == datetime(2025, 3, 14, 10, 15, tzinfo=UTC).timestamp()
+
+
+def with_objects(content: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
+    made = io.BytesIO()
+    with pikepdf.open(io.BytesIO(content)) as document:
+        change(document)
+        document.save(made)
+    return made.getvalue()
+
+
+def annotate(document: pikepdf.Pdf, *annotations: dict[str, object]) -> pikepdf.Array:
+    """The annotations, put on the first page."""
+    made = pikepdf.Array()
+    for annotation in annotations:
+        keys = {"/Type": Name.Annot, "/Rect": [0, 0, 99, 9], **{f"/{key}": value for key, value in annotation.items()}}
+        made.append(document.make_indirect(pikepdf.Dictionary(keys)))
+    document.pages[0].Annots = made
+    return made
+
+
+def test_what_was_filled_in_is_read_under_the_names_of_the_form(opened: Opened, tmp_path: Path) -> None:
+    def fill(document: pikepdf.Pdf) -> None:
+        widget = {"Subtype": Name.Widget}
+        fields = annotate(
+            document,
+            {**widget, "FT": Name.Tx, "T": "form1[0].name[0]", "V": "Ada Lovelace"},
+            {**widget, "FT": Name.Tx, "T": "b", "TU": "Date of birth", "V": "10 December 1815"},
+            {**widget, "FT": Name.Tx, "T": "empty"},
+            {**widget, "FT": Name.Tx, "T": "secret", "V": "hunter2", "Ff": 1 << 13},
+            {**widget, "FT": Name.Ch, "T": "city", "V": "Paris", "Opt": ["London", "Paris"]},
+            {**widget, "FT": Name.Btn, "T": "agreed", "V": Name.Yes, "AS": Name.Yes, "AP": {"/N": {"/Yes": None}}},
+            {**widget, "FT": Name.Btn, "T": "refused", "V": Name.Off, "AS": Name.Off},
+        )
+        document.Root.AcroForm = pikepdf.Dictionary(Fields=fields, NeedAppearances=True)
+
+    blocks = list(reading_of(opened, tmp_path / "a.pdf", with_objects(pdf_bytes([["Who?"], ["x"]]), fill)).blocks)
+    assert [(block.heading_path, block.locator.page) for block in blocks] == [((), 1), (("Form",), 1), ((), 2)]
+    assert blocks[1].text.split("\n")[:3] == ["name: Ada Lovelace", "Date of birth: 10 December 1815", "city: Paris"]
+    assert "hunter2" not in blocks[1].text
+    assert "refused" not in blocks[1].text
+
+
+def test_remarks_are_read_beside_the_page_and_make_a_scan_worth_reading(opened: Opened, tmp_path: Path) -> None:
+    def remark(document: pikepdf.Pdf) -> None:
+        annotate(
+            document,
+            {"Subtype": Name.Text, "Contents": "Since when?", "T": "Ada"},
+            {"Subtype": Name.FreeText, "Contents": "Typed on the page"},
+            {"Subtype": Name.Highlight, "Contents": "The rent."},
+            {"Subtype": Name.Popup, "Contents": "Since when?"},
+        )
+
+    marked = with_objects(pdf_bytes([["The rent."]]), remark)
+    blocks = list(reading_of(opened, tmp_path / "a.pdf", marked).blocks)
+    assert [(block.heading_path, block.text) for block in blocks] == [
+        ((), "The rent."),
+        (("Remarks",), "Ada: Since when?\n\nTyped on the page"),
+    ]
+    scan = reading_of(opened, tmp_path / "b.pdf", with_objects(pdf_bytes([[]]), remark))
+    assert [block.locator.page for block in scan.blocks] == [1]
+    assert scan.notes == ["no text layer on page 1 (scanned?)"]
+
+
+def test_attached_files_are_files_inside(opened: Opened, tmp_path: Path) -> None:
+    def attach(document: pikepdf.Pdf) -> None:
+        document.attachments["data.xml"] = b"<total>12</total>"
+        document.attachments["../up/notes.txt"] = b"the rent"
+
+    content = with_objects(pdf_bytes([["Invoice"]]), attach)
+    members = list(read_pdf(opened(tmp_path / "a.pdf", content), LIMITS).members)
+    assert {member.path: member.open().read() for member in members} == {
+        "data.xml": b"<total>12</total>",
+        "notes.txt": b"the rent",
+    }
+    small = ReadLimits(max_file_bytes=5)
+    with pytest.raises(TooLarge, match=r"attached to b\.pdf"):
+        next(iter(read_pdf(opened(tmp_path / "b.pdf", content), small).members)).open()
+
+
+def test_hyphens_that_join_words_stay_and_those_of_a_broken_word_go(opened: Opened, tmp_path: Path) -> None:
+    lines = [
+        "It is hyphen-",
+        "ated, Smith-",
+        "Jones says; state-of-the-",
+        "art since 2019-",
+        "2020, says the LAND-",
+        "LORD.",
+    ]
+    (block,) = reading_of(opened, tmp_path / "a.pdf", pdf_bytes([lines])).blocks
+    words = " ".join(block.text.split())
+    assert words == "It is hyphenated, Smith-Jones says; state-of-the-art since 2019-2020, says the LANDLORD."
+
+
+def test_a_heading_that_runs_over_lines_is_found_by_the_outline(opened: Opened, tmp_path: Path) -> None:
+    lines = ["2.1 On the rent that is due", "and the deposit", "It is due on the first day."]
+    content = pdf_bytes([lines], outline=[("On the rent that is due and the deposit", 0)])
+    (block,) = reading_of(opened, tmp_path / "a.pdf", content).blocks
+    assert block.heading_path == ("On the rent that is due and the deposit",)
+
+
+def test_what_programs_write_for_no_title_is_none(opened: Opened, tmp_path: Path) -> None:
+    assert reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["x"]], title="(Untitled)")).title == ""
