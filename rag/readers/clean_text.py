@@ -3,8 +3,9 @@ r"""What is changed in a text before it is indexed, so that words are found howe
 Line ends become `\n`. Characters that are not seen and only hide or reorder text are dropped: C0 and C1
 controls, zero-width spaces, soft hyphens, bidi overrides and marks, Unicode tags, lone surrogates. Form
 feeds and the exotic line separators become spaces, so that counting `\n` counts lines as an editor does.
-Piles of combining marks are cut to MAX_MARKS. Last, NFC. ZWJ and ZWNJ stay: emoji and several scripts need
-them. Nothing else is changed: not case, not quotes, not spaces.
+Piles of combining marks are cut to MAX_MARKS. Printers' ligatures (the `fi` of a PDF, as one character) become
+their letters. Last, NFC. ZWJ and ZWNJ stay: emoji and several scripts need them. Nothing else is changed: not
+case, not quotes, not spaces.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _ASCII = {
     for code in range(128)
     if _AS_SPACE.match(chr(code)) or _DROPPED.match(chr(code))
 }
+_LIGATURE = re.compile("[\ufb00-\ufb06]")
 _PILE = re.compile(f"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{{{MAX_MARKS}}})"
                    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+")  # fmt: skip
 
@@ -37,6 +39,7 @@ def clean_text(text: str) -> str:
     if text.isascii():
         return text.translate(_ASCII)  # 15 times as fast as the expressions
     text = _DROPPED.sub("", _AS_SPACE.sub(" ", text))
+    text = _LIGATURE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     return unicodedata.normalize("NFC", _PILE.sub(r"\1", text))
 
 

@@ -115,6 +115,7 @@ def test_what_hides_or_reorders_text_is_dropped() -> None:
     hidden = "pay\u200b \u202e100\u202c\u00ad euros\U000e0041\x1b[31m\x07 \ud800now"
     assert clean_text(hidden) == "pay 100 euros[31m now"
     assert clean_text("cafe\u0301") == "café"
+    assert clean_text("\ufb01nance, o\ufb03ce") == "finance, office"
     assert clean_text("👩\u200d💻") == "👩\u200d💻"
     assert len(clean_text("a" + "\u0323" * 500)) <= 9
     assert clean_title(" a\nb\x00 " + "x" * 500).startswith("a b x")
