@@ -29,6 +29,10 @@ MEAN_OF = 4096
 """Vectors that the mean is taken of."""
 ROWS_AT_ONCE = 8192
 """Bounds what turning float16 into float32 takes."""
+COMPARED_AT_ONCE = 512
+"""Vectors turned into float32 and multiplied while they are in the processor's cache."""
+WORDS_A_BYTE_COUNTS = 3
+"""Words of 64 bits whose differing bits fit one byte."""
 GROWTH = 4
 """A quarter more room than needed while vectors keep coming."""
 
@@ -83,16 +87,16 @@ class ExactVectors:
     def search(self, query: NDArray[np.float32], *, limit: int, within: Scope | None = None) -> list[VectorHit]:
         """The nearest passages, best first, equally near ones by id. `query` has shape (dimension,), length 1."""
         loaded = self._refreshed()
-        rows = np.arange(len(loaded.chunk_ids))
-        if within is not None:
-            rows = np.flatnonzero(within.holds(loaded.chunk_ids))
-        if not len(rows) or limit < 1:
+        among = None if within is None else np.flatnonzero(within.holds(loaded.chunk_ids))
+        count = len(loaded.chunk_ids) if among is None else len(among)
+        if not count or limit < 1:
             return []
         wanted = max(CANDIDATES, CANDIDATES_A_HIT * limit)
-        if len(rows) > wanted:
-            rows = _promising(loaded, query, rows, wanted)
-        # Not BLAS: for so few its threads gain nothing, and wait for each other while an indexer has the cores.
-        cosines = np.einsum("ij,j->i", as_float32(loaded.matrix[rows]), query)
+        if count > wanted:
+            rows = _promising(loaded, query, among, wanted)
+        else:
+            rows = np.arange(count) if among is None else among
+        cosines = _cosines(loaded.matrix, rows, query)
         limit = min(limit, len(cosines))
         # All that are as near as the last one taken, so that ties are cut by id and not by chance.
         near = np.flatnonzero(cosines >= np.partition(cosines, -limit)[-limit])
@@ -164,19 +168,47 @@ class ExactVectors:
         self._signs_buffer = np.empty((-(-dimension // 64), vectors), np.uint64)
 
 
-def _promising(loaded: _Loaded, query: NDArray[np.float32], rows: NDArray[np.intp], wanted: int) -> NDArray[np.intp]:
-    """Those of the rows whose sign bits differ least from the query's: `wanted` of them, and some as near."""
+def _promising(
+    loaded: _Loaded, query: NDArray[np.float32], among: NDArray[np.intp] | None, wanted: int
+) -> NDArray[np.intp]:
+    """Those of the rows (None: of all) whose sign bits differ least from the query's: `wanted` of them, and some as
+    near."""
     of_query = _signs(query[np.newaxis].astype(np.float16), loaded.mean)[:, 0]
-    distances = np.zeros(loaded.signs.shape[1], np.uint16)
-    for word, bits in zip(loaded.signs, of_query, strict=True):
-        distances += np.bitwise_count(word ^ bits)
-    distances = distances[rows]
+    distances = _bits_that_differ(loaded.signs, of_query)
+    if among is not None:
+        distances = distances[among]
     furthest = int(np.searchsorted(np.cumsum(np.bincount(distances)), wanted))
-    nearest = rows[distances <= furthest]
-    if len(nearest) <= 2 * wanted:
-        return nearest
-    # Vectors of few different components: many are equally far.
-    return rows[np.argsort(distances, kind="stable")[:wanted]]
+    nearest = np.flatnonzero(distances <= furthest)
+    if len(nearest) > 2 * wanted:
+        # Vectors of few different components: many are equally far.
+        nearest = np.argsort(distances, kind="stable")[:wanted]
+    return nearest if among is None else among[nearest]
+
+
+def _bits_that_differ(signs: NDArray[np.uint64], of_query: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """Of each vector's sign bits, how many are not the query's. Counted in bytes while they fit: a scan over all
+    vectors takes as long as the memory that it goes through."""
+    vectors = signs.shape[1]
+    distances = np.zeros(vectors, np.uint16)
+    differing, bits = np.empty(vectors, np.uint64), np.empty(vectors, np.uint8)
+    for start in range(0, len(of_query), WORDS_A_BYTE_COUNTS):
+        together = np.zeros(vectors, np.uint8)
+        for word in range(start, min(start + WORDS_A_BYTE_COUNTS, len(of_query))):
+            np.bitwise_xor(signs[word], of_query[word], out=differing)
+            np.bitwise_count(differing, out=bits)
+            together += bits
+        distances += together
+    return distances
+
+
+def _cosines(matrix: NDArray[np.float16], rows: NDArray[np.intp], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the rows of the matrix, in their order."""
+    cosines = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), COMPARED_AT_ONCE):
+        some = rows[start : start + COMPARED_AT_ONCE]
+        # Not BLAS: for so few its threads gain nothing, and wait for each other while an indexer has the cores.
+        np.einsum("ij,j->i", as_float32(matrix[some]), query, out=cosines[start : start + len(some)])
+    return cosines
 
 
 def _signs(rows: NDArray[np.float16], mean: NDArray[np.float32]) -> NDArray[np.uint64]:
