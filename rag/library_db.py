@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -88,7 +88,7 @@ class LibraryDb:
             return
         connection.execute("PRAGMA journal_mode = WAL")  # kept in the file: only now that it is known to be ours
         if version < len(MIGRATIONS):
-            connection.create_function("spellings_column", 2, spellings_column, deterministic=True)
+            self.make_known("spellings_column", 2, spellings_column)
         for number in range(version, len(MIGRATIONS)):
             # One transaction a step: a crash in the middle leaves the version before it, whole. executescript
             # ends any open transaction first, so the script brings its own.
@@ -118,10 +118,20 @@ class LibraryDb:
             # never the file's integrity, and indexing resumes from where it was.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
-        self._thread.connection = connection
+        self._thread.connection, self._thread.functions = connection, set()
         with self._connections_lock:
             self._connections.append(connection)
         return connection
+
+    def make_known(self, name: str, arguments: int, function: Callable[..., Any]) -> None:
+        """Let this thread's statements call a deterministic function. One name always stands for one function.
+
+        Only the first time on a connection: SQLite would prepare all its statements anew.
+        """
+        connection = self.connection
+        if name not in self._thread.functions:
+            connection.create_function(name, arguments, function, deterministic=True)
+            self._thread.functions.add(name)
 
     def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a SELECT, as tuples. Raises LibraryDamaged, LibraryLocked or LibraryError."""

@@ -42,12 +42,9 @@ class Scope:
         return kept
 
     @cached_property
-    def _flags(self) -> bytes:
+    def flags(self) -> bytes:
+        """The same as bytes of 1 and 0: for SQLite, which looks them up one by one."""
         return self.allowed.tobytes()
-
-    def flag(self, chunk_id: int) -> int:
-        """1 for a passage that may be found, else 0: for SQLite, which asks one by one."""
-        return self._flags[chunk_id] if chunk_id < len(self._flags) else 0
 
     @cached_property
     def share(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from rag.documents import Documents
 from rag.filters import Filters, contents_within, newest_contents
+from rag.keyword_index import KeywordIndex
 from rag.library_db import LibraryDb
 from rag.query import parse_query
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
@@ -113,12 +114,12 @@ def test_a_scope_follows_the_library_and_holds_no_unknown_passage(tmp_path: Path
         (other,) = chunk_ids(db, "/b/1.txt")
         assert scope.only([other, second, first, 10**6]) == [second, first]
         assert scope.holds(np.array([first, 10**6])).tolist() == [True, False]
-        assert [scope.flag(each) for each in (first, other, 10**6)] == [1, 0, 0]
         assert scope.narrowed([second, other], to_them=True).only([first, second, other]) == [second]
         assert scope.narrowed([second, 10**6], to_them=False).only([first, second, other]) == [first]
         record(db, "/a/2.txt", ["four"])
         assert scopes.within(filters).only(chunk_ids(db, "/a/2.txt")) == chunk_ids(db, "/a/2.txt")
         assert scope.only(chunk_ids(db, "/a/2.txt")) == []
+        assert KeywordIndex(db).search("two three four", limit=9, within=scope) == [second]
 
 
 def test_filters_work_in_every_thread_and_read_only(tmp_path: Path) -> None:
