@@ -44,16 +44,18 @@ _LETTERS = {
     "ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "o": "ø", "O": "Ø", "aa": "å", "AA": "Å", "l": "ł",
     "L": "Ł", "i": "i", "j": "j", "dots": "…", "ldots": "…", "textendash": "\u2013", "textemdash": "\u2014", "S": "§",
     "euro": "€", "pounds": "£", "copyright": "©", "textbackslash": "\\", "LaTeX": "LaTeX", "TeX": "TeX",
-    "quad": " ", "qquad": " ", "par": "", "textasciitilde": "~", "degree": "°",
+    "quad": " ", "qquad": " ", "par": " ", "footnote": " ", "footnotetext": " ", "thanks": " ", "caption": " ",
+    "newline": " ", "linebreak": " ", "hfill": " ", "and": " ", "textasciitilde": "~", "degree": "°",
 }  # fmt: skip
 _INLINE = re.compile(
-    r"(?P<formula>\$[^$\n]{1,2000}\$|\\\([^\n]{1,2000}?\\\))"
+    r"\\(?:verb|lstinline)\*?(?P<mark>[^\sa-zA-Z*{\[])(?P<verbatim>[^\n]{0,500}?)(?P=mark)"
+    r"|(?P<formula>\$[^$\n]{1,2000}\$|\\\([^\n]{1,2000}?\\\))"
     r"|\\href\{(?P<url>[^{}\n]{0,2000})\}\{(?P<shown>[^{}\n]{0,500})\}"
     r"|\\(?P<key>[a-zA-Z]*cite[a-zA-Z]*|[a-zA-Z]*ref)\*?(?:\[[^\]\n]{0,200}\]){0,2}\{(?P<keys>[^{}\n]{0,500})\}"
     r"|\\(?:label|vspace|hspace|setlength|setcounter|bibliographystyle|pagestyle|thispagestyle|usepackage"
     r"|documentclass|addtocounter|definecolor|color|fontsize|selectlanguage|graphicspath|addcontentsline)"
     r"\*?(?:\[[^\]\n]{0,300}\])?(?:\{[^{}\n]{0,300}\}){0,3}"
-    r"|\\(?:begin|end)\{[^{}\n]{0,60}\}(?:\{[^{}\n]{0,200}\})?(?:\[(?P<option>[^\]\n]{0,200})\])?"
+    r"|(?P<environment>\\(?:begin|end)\{[^{}\n]{0,60}\}(?:\{[^{}\n]{0,200}\})?(?:\[(?P<option>[^\]\n]{0,200})\])?)"
     r"|(?P<item>\\item(?![a-zA-Z])[ \t]*(?:\[[^\]\n]{0,200}\])?[ \t]?)"
     r"|\\(?P<escaped>[%&$#_{}])|\\(?P<name>[a-zA-Z@]+)\*?(?:\[[^\]\n]{0,300}\])?[ \t]?|\\(?P<other>.)"
     r"|(?P<cell>(?<!\\)&)|(?P<brace>[{}])|(?P<tie>~)|(?P<dash>-{2,3})|(?P<quote>``|'')"
@@ -90,28 +92,37 @@ def readable_line(line: str) -> str:
     """A line of LaTeX, with what its commands say instead of the commands."""
     if "\\" not in line and not any(mark in line for mark in "{}&~`'-"):
         return line
-    line = _ACCENT.sub(_accented, line)
-    return _SPACES.sub(" ", _INLINE.sub(_words, line)).rstrip()
+    words = _SPACES.sub(" ", _INLINE.sub(_words, _ACCENT.sub(_accented, line))).rstrip()
+    return words if line[:1].isspace() else words.lstrip()
 
 
 def _words(found: re.Match[str]) -> str:
     kind = found.lastgroup
     value = found[kind] if kind else ""
-    if kind in ("formula", "escaped"):
+    if kind in ("formula", "escaped", "verbatim"):
         return value
     if kind == "shown":
         return f"{found['shown']} ({found['url']})"
     if kind == "keys":
         return f"[{value}]"
-    if kind == "option":
-        return f"{value} " if value and "=" not in value and len(value) > 3 else ""
+    if kind == "environment":
+        value = found["option"] or ""
+        return f"{value} " if "=" not in value and len(value) > 3 else _apart(found)
     if kind == "name":
         return _LETTERS.get(value, "")
     if kind == "item":
-        return f"- {readable_line(value[5:].strip(' []'))} ".replace("-  ", "- ")
+        return f"{_apart(found)}- {readable_line(value[5:].strip(' []'))} ".replace("-  ", "- ")
     if kind == "other":
         return " " if value == "\\" else ""
+    if kind == "brace":
+        return " " if value == "}" and found.string[found.end() : found.end() + 1] == "{" else ""
     return {"cell": "|", "tie": " ", "dash": "\u2013" if value == "--" else "\u2014", "quote": '"'}.get(kind or "", "")
+
+
+def _apart(found: re.Match[str]) -> str:
+    """A space, where what stands before would run into what comes."""
+    before = found.string[found.start() - 1 : found.start()]
+    return " " if before and not before.isspace() else ""
 
 
 def _accented(found: re.Match[str]) -> str:

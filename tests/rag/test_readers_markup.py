@@ -180,6 +180,10 @@ def test_title_author_and_date_are_told(opened: Opened, tmp_path: Path, name: st
         (r"``quoted'' --- pages 3--5, \$5, \#1", '"quoted" \u2014 pages 3\u20135, $5, #1'),
         (r"\unknown[x]{kept} \includegraphics[width=3cm]{plan.png}", "kept plan.png"),
         (r"\begin{theorem}[Pythagoras] It holds.", "Pythagoras It holds."),
+        (r"due\footnote{On the first.} \textcolor{red}{late} \emph{fee}s", "due On the first. red late fees"),
+        (r"\begin{itemize}\item One\item[Then] two\end{itemize}", "- One - Then two"),
+        (r"c \\ d\end{tabular}\caption{Fees}", "c d Fees"),
+        (r"set \verb|max_rent{}| and \lstinline+a&b+", "set max_rent{} and a&b"),
     ],
 )  # fmt: skip
 def test_a_line_of_latex_reads_as_words(written: str, shown: str) -> None:
