@@ -9,6 +9,7 @@ line is a row too.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +24,8 @@ from rag.records import Block
 SEPARATORS = ",;\t|"
 SAMPLE_LINES = 100
 SAMPLE_LINE_CHARS = 10_000
+_DECIMAL_COMMA = re.compile(r"(?<=\d),\d+(?:[;\t]|\s*$)|[;\t]-?\d+,(?=\d)")
+_OTHER_COMMA = re.compile(r"(?<!\d),|,(?!\d)|,\d+,")
 MAX_RECORD_CHARS = 1 << 20
 """Of one record; a longer one is a quotation mark that was never closed, or no table."""
 
@@ -142,6 +145,13 @@ def find_separator(lines: list[str], preferred: str = ",") -> str:
         usual = max(set(wide), key=lambda width: (wide.count(width), width))
         # How many of the lines agree; the number of fields decides between two that do.
         score = wide.count(usual) / len(widths) + min(usual, 50) / 1000 + (separator == preferred) / 10_000
+        if separator == "," and _has_decimal_commas(text):
+            score -= 0.1
         if score > best_score:
             best, best_score = separator, score
     return best
+
+
+def _has_decimal_commas(lines: list[str]) -> bool:
+    """Whether there is no comma but between two digits, and `;` or tabs cut the numbers: `Ada;3,5;4,25`."""
+    return any(_DECIMAL_COMMA.search(line) for line in lines) and not any(map(_OTHER_COMMA.search, lines))

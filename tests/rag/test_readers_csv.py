@@ -28,6 +28,21 @@ def rows_of(opened: Opened, path: Path, content: str | bytes) -> tuple[dict[int,
     return lines, reading.notes
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["Ada;3,5;4,25", "Bob;1,0;2,5"], ";"),
+        (["1,5;2,5;3,5", "4,5;-5,5;6,5"], ";"),
+        (["1,5\t2,5", "3,5\t4,5"], "\t"),
+        (["1,2,3", "4,5,6"], ","),
+        (["1,2", "3,4"], ","),
+        (["1,Ada;Bob", "2,Eve;Joe"], ","),
+    ],
+)
+def test_decimal_commas_separate_nothing(lines: list[str], expected: str) -> None:
+    assert find_separator(lines) == expected
+
+
 @pytest.mark.parametrize(("separator", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.tsv"), ("|", "a.csv")])
 def test_the_separator_is_found(opened: Opened, tmp_path: Path, separator: str, name: str) -> None:
     content = "\n".join(separator.join(row) for row in (("Name", "City", "Born"), ("Ada", "London", "1815")))
