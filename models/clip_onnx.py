@@ -21,6 +21,7 @@ from models.clip_preprocessing import ClipPreprocessing, read_preprocessing
 from models.clip_probes import probe_pictures
 from models.errors import EngineFailed, WeightsDamaged
 from models.hf_tokenizer import HfTokenizer
+from models.image_encoder import USUAL_LOGIT_SCALE
 from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model
 
 LOGGER = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ CONTEXT_TOKENS = 77
 """What CLIPs read, where a graph does not say."""
 LEAST_COSINE = 0.99
 """Between another device's vector and the CPU's."""
+LOGIT_SCALE_KEY = "logit_scale"
+"""Among the metadata of a text graph."""
+MOST_LOGIT_SCALE = 1000.0
 _OUTPUTS = ("embedding", "image_embeds", "text_embeds")
 """Names of what is wanted, among an export's outputs."""
 
@@ -61,6 +65,7 @@ class OnnxClip:
             files.preprocessing, side_px=self._fixed(self._image_input, 2) or 224
         )
         self._fit_to_graph(files)
+        self.logit_scale = self._own_logit_scale()
         self._text_output = _output_of(self._textual, files.textual)
         self.dimension = len(self.encode_texts([""])[0])
         if placement != CPU and self._visual.report.running != str(CPU):
@@ -135,6 +140,15 @@ class OnnxClip:
         return max(
             (self._fixed(each, 1) for each in self._textual.native.get_inputs() if len(each.shape) == 2), default=0
         )
+
+    def _own_logit_scale(self) -> float:
+        """As the text graph's metadata says, where homebody exported it."""
+        told = self._textual.native.get_modelmeta().custom_metadata_map.get(LOGIT_SCALE_KEY, "")
+        try:
+            scale = float(told)
+        except ValueError:
+            return USUAL_LOGIT_SCALE
+        return scale if 1 <= scale <= MOST_LOGIT_SCALE else USUAL_LOGIT_SCALE
 
     def _feeds(self, ids: list[int]) -> dict[str, NDArray[Any]]:
         length = self._context_tokens or len(ids)

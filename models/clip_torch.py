@@ -38,6 +38,7 @@ class TorchClip:
         self._tokenizer = HfTokenizer(files.tokenizer)
         self.preprocessing = read_preprocessing(files.preprocessing)
         self._lock = threading.Lock()
+        self.logit_scale = float(model.logit_scale.exp())
         self.dimension = len(self.encode_texts([""])[0])
 
     @classmethod

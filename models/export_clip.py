@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from models.clip_onnx import LOGIT_SCALE_KEY
 from models.errors import EngineFailed, UnknownModel, WeightsDamaged, WeightsMissing
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def export_clip(source: ClipSource, folder: Path) -> Any:
     text[0, :3] = torch.tensor(tokenizer.encode("a photo of a cat").ids[:3])
     _trace(_tower(model, "encode_image"), picture, visual / "model.onnx", "image")
     _trace(_tower(model, "encode_text"), text, textual / "model.onnx", "text")
+    _tell(textual / "model.onnx", LOGIT_SCALE_KEY, f"{float(model.logit_scale.exp()):.4f}")
     return model
 
 
@@ -261,6 +263,15 @@ def _trace(tower: Any, example: Any, target: Path, name: str) -> None:
         ) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _tell(file: Path, key: str, value: str) -> None:
+    """Add what is known of a model to its file."""
+    import onnx
+
+    model = onnx.load_model(str(file))
+    model.metadata_props.add(key=key, value=value)
+    onnx.save_model(model, str(file))
 
 
 def _sides(size: Any) -> tuple[int, int]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from models.errors import WeightsMissing
+from models.image_encoder import ImageEncoder
 from models.placement import ModelNeeds, TaskPlacement, correct
 from pipelines.embedder_sources import is_path
 from pipelines.engine_room import EngineRoom
-from rag.ports import ImageEncoder
 
 if TYPE_CHECKING:
     from models.clip_onnx import OnnxClip

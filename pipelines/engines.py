@@ -20,6 +20,7 @@ from models.contention import ContentionWatch
 from models.errors import ModelError, NotEnoughMemory, WeightsMissing
 from models.fit import Machine, needed_memory_bytes
 from models.hardware import Hardware
+from models.image_encoder import ImageEncoder
 from models.labels import Labeller
 from models.ocr import OcrEngine
 from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
@@ -37,7 +38,7 @@ from pipelines.settings import DeviceChoice, Settings
 from pipelines.speech_engine import SpeechEngine
 from pipelines.text_engines import TextEngines
 from pipelines.turn import Placement
-from rag.ports import ImageEncoder, Reranker, TextEmbedder
+from rag.ports import Reranker, TextEmbedder
 
 if TYPE_CHECKING:
     from models.chat_llama import ChatLlama

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.chat import ChatModel
 from models.errors import ModelError, WeightsMissing
+from models.image_encoder import ImageEncoder
 from models.labels import Labeller
 from models.ocr import OcrEngine
 from models.speech import SpeechModel
@@ -38,6 +39,7 @@ from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
 from pipelines.look import Look, look
 from pipelines.one_picture import picture_pixels
+from pipelines.own_labels import OwnLabels
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
 from pipelines.picture_seeing import Eyes, SeeingReader
@@ -62,7 +64,7 @@ from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.path_text import path_text
 from rag.pdf_pages import PdfPages
-from rag.ports import ImageEncoder, Reranker, TextEmbedder
+from rag.ports import Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.readers.contract import MEGABYTE, ReadLimits
 from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
@@ -219,7 +221,11 @@ class HomeOnThisMachine:
 
     @cached_property
     def _eyes(self) -> Eyes:
-        return Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller)
+        own = self._own_labels(self._settings.clip.labels)
+        return Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller, own.compare_if_possible)
+
+    def _own_labels(self, names: Sequence[str]) -> OwnLabels:
+        return OwnLabels(self._engines.clip, names, self.paths.cache_dir / "labels")
 
     @cached_property
     def pages(self) -> PagePictures:
@@ -319,9 +325,13 @@ class HomeOnThisMachine:
                 yield from self._engines.new_notices()
                 yield event
 
-    def look(self, path: Path, stop: threading.Event) -> Look:
+    def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:
+        eyes, pictures = self._eyes, self._engines.pictures
+        if labels:
+            self._engines.clip.encoder()  # what is missing is said before the work
+            eyes = Eyes(pictures.ocr, pictures.labeller, self._own_labels(labels).compare)
         with self._foreground.busy(), DocumentReader(self._read_limits) as reader:
-            return look(path, reader, self._eyes, stop)
+            return look(path, reader, eyes, stop)
 
     # ------------------------------------------------------------------ the library
 

@@ -188,10 +188,11 @@ class Home(Protocol):
         killed is taken up by the next. Raises EXPECTED_ERRORS, WeightsMissing where no recogniser is installed."""
         ...
 
-    def look(self, path: Path, stop: threading.Event) -> Look:
+    def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:
         """What is known of a picture: its text with boxes, what it may show, its EXIF, a description.
 
-        Raises EXPECTED_ERRORS; FileNotUsable for what is no picture."""
+        `labels` are compared with it in place of those of the settings. Raises EXPECTED_ERRORS; FileNotUsable for
+        what is no picture, WeightsMissing for labels without a CLIP."""
         ...
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:

@@ -56,18 +56,25 @@ class Look:
     caption: str
     """What it shows, in plain English."""
     notes: tuple[str, ...] = ()
+    compared: tuple[Label, ...] = ()
+    """The labels that were asked about, or the user's own: all of them, likeliest first."""
 
     def as_attachment(self) -> Attachment:
         """For a question about it: an answer rests on the description and the text, and on nothing else."""
         text = f"{self.caption}\n\nText on the picture:\n\n{self.text}" if self.text else self.caption
         return Attachment(self.path, text)
 
+    @property
+    def _not_compared(self) -> tuple[Label, ...]:
+        compared = {each.name for each in self.compared}
+        return tuple(each for each in self.labels if each.name not in compared)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "path": self.path,
             "width": self.facts.width_px,
             "height": self.facts.height_px,
-            "labels": [{"name": each.name, "score": round(each.score, SCORE_DIGITS)} for each in self.labels],
+            "labels": [_label_json(each) for each in (*self.compared, *self._not_compared)],
             "ocr": [_line_json(each) for each in self.lines],
             "caption": self.caption,
             "exif": exif_json(self.facts),
@@ -104,7 +111,7 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
         raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
     text = "\n\n".join(found.texts)
     caption = describe(absolute.name, found.facts, found.labels, has_text=bool(text))
-    return Look(name, found.facts, found.labels, tuple(found.lines), text, caption, tuple(found.notes))
+    return Look(name, found.facts, found.labels, tuple(found.lines), text, caption, tuple(found.notes), found.compared)
 
 
 class _Found:
@@ -113,6 +120,7 @@ class _Found:
     def __init__(self) -> None:
         self.facts: PictureFacts | None = None
         self.labels: tuple[Label, ...] = ()
+        self.compared: tuple[Label, ...] = ()
         self.lines: list[SeenText] = []
         self.texts: list[str] = []
         self.notes: list[str] = []
@@ -120,12 +128,16 @@ class _Found:
     def take(self, drawing: Drawing, eyes: Eyes, between: Callable[[], None]) -> None:
         seen = eyes.see(drawing, between)
         if drawing.facts is not None:
-            self.facts, self.labels = drawing.facts, seen.labels
+            self.facts, self.labels, self.compared = drawing.facts, seen.labels, seen.compared
         for line in seen.lines:
             x0, y0, x1, y1 = (round(each * drawing.units_per_px, 1) for each in line.box)
             self.lines.append(SeenText(line.text, (x0, y0, x1, y1), line.score, drawing.page))
         blocks = text_blocks(seen.lines, page=drawing.page, units_per_px=drawing.units_per_px)
         self.texts.extend(block.text for block in blocks if block.text not in self.texts)
+
+
+def _label_json(label: Label) -> dict[str, Any]:
+    return {"name": label.name, "score": round(label.score, SCORE_DIGITS)}
 
 
 def _line_json(line: SeenText) -> dict[str, Any]:

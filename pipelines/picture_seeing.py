@@ -8,7 +8,7 @@ Knows nothing of formats and of storing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -21,6 +21,7 @@ from models.labels import Label, Labeller
 from models.ocr import OcrEngine, TextLine
 from pipelines.foreground import Foreground
 from pipelines.ingest_storing import FileReader
+from pipelines.own_labels import sure_of
 from pipelines.picture_description import describe
 from pipelines.picture_text import text_blocks
 from rag.errors import NotNow
@@ -48,6 +49,9 @@ class Seen:
     lines: tuple[TextLine, ...]
     """Boxes in the drawing's pixels."""
     labels: tuple[Label, ...] = ()
+    """What it may show, of the user's own labels first."""
+    compared: tuple[Label, ...] = ()
+    """All of the user's own labels, likeliest first."""
 
 
 class Eyes:
@@ -57,9 +61,12 @@ class Eyes:
         self,
         ocr: Callable[[], AbstractContextManager[OcrEngine]],
         labeller: Callable[[], AbstractContextManager[Labeller]],
+        compare: Callable[[NDArray[np.uint8]], Sequence[Label]] = lambda _rgb: (),
     ) -> None:
+        """`compare` puts the user's own labels in order for a picture; may raise ModelError."""
         self._ocr = ocr
         self._labeller = labeller
+        self._compare = compare
 
     def see(self, drawing: Drawing, between: Callable[[], None]) -> Seen:
         """`between` is called between two steps, and may raise to end the work. Raises ModelError."""
@@ -71,12 +78,15 @@ class Eyes:
                 lines = tuple(engine.read(rgb, between))
         if sum(character.isalnum() for line in lines for character in line.text) < MIN_CHARS:
             lines = ()
-        labels: tuple[Label, ...] = ()
-        if drawing.facts is not None:
-            between()
-            with self._labeller() as labeller:
-                labels = tuple(labeller.labels(rgb))
-        return Seen(lines, labels)
+        if drawing.facts is None:
+            return Seen(lines)
+        between()
+        compared = tuple(self._compare(rgb))
+        own = sure_of(compared)
+        between()
+        with self._labeller() as labeller:
+            known = tuple(each for each in labeller.labels(rgb) if each.name not in {one.name for one in own})
+        return Seen(lines, own + known, compared)
 
 
 class SeeingReader:

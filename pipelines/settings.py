@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 DeviceChoice = Literal["auto", "cpu", "gpu", "npu"]
 ProfileChoice = Literal["auto", "quiet", "low-memory"]
+
+
+MOST_LABELS = 1000
+MOST_LABEL_CHARS = 200
 
 
 class Section(BaseModel):
@@ -39,6 +43,21 @@ class EmbedSettings(Section):
 class ClipSettings(Section):
     model: str = Field(default="", max_length=4096)
     """A catalogue id, or a folder that `homebody models export` made; empty takes the preferred installed one."""
+    labels: tuple[str, ...] = Field(default=(), max_length=MOST_LABELS)
+    """The user's own labels: a picture's description says which of them it shows. Needs a CLIP; pictures that were
+    read before keep their descriptions."""
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _frozen_labels(cls, labels: object) -> object:
+        return tuple(labels) if isinstance(labels, list) else labels  # TOML has lists only
+
+    @field_validator("labels")
+    @classmethod
+    def _short_labels(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not 0 < len(label.strip()) <= MOST_LABEL_CHARS for label in labels):
+            raise ValueError(f"a label has 1 to {MOST_LABEL_CHARS} characters")
+        return labels
 
 
 class SpeechSettings(Section):
@@ -87,6 +106,8 @@ class AnswerSettings(Section):
 
 class LookSettings(Section):
     theme: Literal["homebody-dark", "homebody-light"] = "homebody-dark"
+    pictures: Literal["auto", "kitty", "sixel", "blocks", "off"] = "auto"
+    """How pictures are drawn: by what the terminal says it can, or as named here; `blocks` works everywhere."""
 
 
 class Settings(Section):

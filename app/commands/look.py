@@ -10,7 +10,7 @@ import typer
 from app.console import Console, bold, dim
 from app.exit_codes import ExitCode
 from app.invocation import Invocation
-from app.options import DeviceOption, JsonOption, chosen_device
+from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
 
 if TYPE_CHECKING:
     from pipelines.home import Home
@@ -24,23 +24,30 @@ def look(
     question: Annotated[
         str, typer.Option("--ask", metavar="QUESTION", help="Answer this from what is seen on the picture.")
     ] = "",
+    labels: Annotated[
+        str, typer.Option("--labels", metavar="LABELS", help="Which of these does it show? With commas, or @FILE.")
+    ] = "",
     json: JsonOption = False,
     device: DeviceOption = None,
 ) -> None:
     """Say what a picture shows: the text on it, what it may show, its colours, when and where it was taken.
 
+    --labels needs a CLIP (homebody models pull --for clip); each label gets its probability among all and none of them.
     An answer comes from the chat model, and rests on the description and the text alone: it has not seen the picture.
 
     \b
     Examples:
       homebody look receipt.jpg
       homebody look receipt.jpg --ask "What was the total?"
+      homebody look pet.jpg --labels "a cat, a dog, a rabbit"
+      homebody look pet.jpg --labels @breeds.txt
       homebody look --json scan.png | jq -r '.ocr[].text'
     """
     invocation: Invocation = context.obj
     chosen_device(invocation, device)
+    asked = _labels(labels)
     with invocation.home(write=False) as home, invocation.stoppable() as stop:
-        seen = home.look(image, stop)
+        seen = home.look(image, stop, labels=asked)
         answer = _answer(home, seen, question, invocation) if question.strip() else None
     if json:
         said: dict[str, Any] = seen.to_json()
@@ -52,6 +59,24 @@ def look(
         _print(seen, answer, invocation.console)
     if answer is not None and answer.finish == "stopped":
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _labels(named: str) -> tuple[str, ...]:
+    """What follows --labels: with commas, or one a line of a file. Raises WrongUsage."""
+    from pipelines.settings import MOST_LABEL_CHARS, MOST_LABELS
+
+    if not named:
+        return ()
+    parts = named.split(",")
+    if named.startswith("@"):
+        try:
+            parts = Path(named[1:]).expanduser().read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise WrongUsage(f"the labels in {named[1:]} cannot be read: {error}") from error
+    labels = tuple(dict.fromkeys(each.strip() for each in parts if each.strip()))
+    if not labels or len(labels) > MOST_LABELS or any(len(each) > MOST_LABEL_CHARS for each in labels):
+        raise WrongUsage(f"--labels takes 1 to {MOST_LABELS} labels of at most {MOST_LABEL_CHARS} characters each")
+    return labels
 
 
 def _answer(home: Home, seen: Look, question: str, invocation: Invocation) -> Answer | None:
@@ -82,6 +107,8 @@ def _print(seen: Look, answer: Answer | None, console: Console) -> None:
     facts = seen.facts
     console.out.line(bold(f"{facts.format}, {facts.width_px} x {facts.height_px}"))
     console.out.paragraph(seen.caption)
+    for label in seen.compared:
+        console.out.line(f"{label.score:>6.1%}  {label.name}")
     if seen.text:
         console.out.line()
         console.out.paragraph(seen.text)

@@ -188,6 +188,7 @@ class FakeHome:
         """What the next searches find."""
         self.looked_for: list[str] = []
         self.looked_at: list[Path] = []
+        self.looked_for_labels: list[tuple[str, ...]] = []
         """Pictures."""
         self.seen: deque[Look | Exception] = deque()
         self.pages = FakePages()
@@ -299,8 +300,9 @@ class FakeHome:
                 return
             yield event
 
-    def look(self, path: Path, stop: threading.Event) -> Look:  # noqa: ARG002
+    def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:  # noqa: ARG002
         self.looked_at.append(path)
+        self.looked_for_labels.append(tuple(labels))
         seen = self.seen.popleft()
         if isinstance(seen, Exception):
             raise seen

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -411,6 +412,23 @@ def test_look_asks_about_what_is_seen_and_nothing_else(shell: Shell) -> None:
     assert (shell.json["answer"], shell.json["width"], shell.json["exif"]) == ("59.34", 780, {"camera": "Camera 1"})
     assert shell.json["ocr"] == [{"text": HOSTILE, "box": [1.0, 2.0, 3.0, 4.0], "score": 0.98}]
     assert shell.json["citations"][0]["quote"] == "TOTAL 59.34"
+
+
+def test_look_takes_labels_of_ones_own(shell: Shell, tmp_path: Path) -> None:
+    compared = (Label("a dog", 0.91), Label("a cat", 0.04))
+    shell.home.seen.append(replace(seen(), compared=compared))
+    assert shell("look", "pet.jpg", "--labels", "a cat, a dog,, a cat") == 0
+    assert shell.home.looked_for_labels == [("a cat", "a dog")]
+    assert shell.out.splitlines()[2:4] == [" 91.0%  a dog", "  4.0%  a cat"]
+    (tmp_path / "breeds.txt").write_text("Pug\n\nBeagle\n", encoding="utf-8")
+    shell.home.seen.append(replace(seen(), compared=compared))
+    assert shell("look", "pet.jpg", "--json", "--labels", f"@{tmp_path}/breeds.txt") == 0
+    assert shell.home.looked_for_labels[-1] == ("Pug", "Beagle")
+    assert shell.json["labels"][:2] == [{"name": "a dog", "score": 0.91}, {"name": "a cat", "score": 0.04}]
+    for wrong in (",", f"@{tmp_path}/none.txt", "x" * 300):
+        assert shell("look", "pet.jpg", "--labels", wrong) == 2
+    shell.home.seen.append(WeightsMissing("no CLIP is installed", hint="run: homebody models pull --for clip"))
+    assert shell("look", "pet.jpg", "--labels", "a") == 3
 
 
 def test_look_passes_on_why_a_file_cannot_be_looked_at(shell: Shell) -> None:

@@ -55,13 +55,13 @@ def library(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_one(tmp_path: Path) -> Iterator[Callable[[Path], Home]]:
+def open_one(tmp_path: Path) -> Iterator[Callable[..., Home]]:
     opened: list[Home] = []
 
-    def opener(clip: Path) -> Home:
+    def opener(clip: Path, *labels: str) -> Home:
         home = open_home(
             HomePaths(tmp_path / "home"),
-            Settings(clip=ClipSettings(model=str(clip))),
+            Settings(clip=ClipSettings(model=str(clip), labels=labels)),
             chat_model=ScriptedChatModel(),
             embedder=CountableEmbedder(),
             ocr=Blind(),
@@ -85,7 +85,7 @@ def looked_at(events: list[IndexEvent]) -> int:
     return sum(isinstance(event, IndexProgress) and event.phase == "looking" for event in events)
 
 
-def test_pictures_are_found_by_what_they_show(open_one: Callable[[Path], Home], library: Path) -> None:
+def test_pictures_are_found_by_what_they_show(open_one: Callable[..., Home], library: Path) -> None:
     home = open_one(CLIP)
     assert looked_at(index(home, library)) == 10
     assert looked_at(index(home, library)) == 0
@@ -101,7 +101,7 @@ def test_pictures_are_found_by_what_they_show(open_one: Callable[[Path], Home], 
 
 
 def test_another_clip_looks_at_every_picture_again(
-    open_one: Callable[[Path], Home], library: Path, tmp_path: Path
+    open_one: Callable[..., Home], library: Path, tmp_path: Path
 ) -> None:
     home = open_one(CLIP)
     index(home, library)
@@ -115,7 +115,7 @@ def test_another_clip_looks_at_every_picture_again(
 
 
 def test_a_damaged_clip_is_told_and_the_words_are_kept(
-    open_one: Callable[[Path], Home], library: Path, tmp_path: Path
+    open_one: Callable[..., Home], library: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken-clip"
     shutil.copytree(CLIP, broken)
@@ -126,7 +126,7 @@ def test_a_damaged_clip_is_told_and_the_words_are_kept(
     assert home.search("rent", k=1).hits[0].path.endswith("note0.txt")
 
 
-def test_a_stopped_run_is_finished_by_the_next(open_one: Callable[[Path], Home], library: Path) -> None:
+def test_a_stopped_run_is_finished_by_the_next(open_one: Callable[..., Home], library: Path) -> None:
     home, stop = open_one(CLIP), threading.Event()
     seen = 0
     for event in home.index([library], stop):
@@ -138,7 +138,7 @@ def test_a_stopped_run_is_finished_by_the_next(open_one: Callable[[Path], Home],
     assert looked_at(index(home, library)) == 6
 
 
-def test_a_picture_finds_those_that_look_like_it(open_one: Callable[[Path], Home], library: Path) -> None:
+def test_a_picture_finds_those_that_look_like_it(open_one: Callable[..., Home], library: Path) -> None:
     home = open_one(CLIP)
     with pytest.raises(FileNotUsable, match="nowhere"):
         home.search("", like=library / "nowhere.png")
@@ -164,4 +164,40 @@ def test_a_picture_finds_those_that_look_like_it(open_one: Callable[[Path], Home
 def test_without_a_clip_a_picture_finds_nothing_and_the_command_is_told(tmp_path: Path, library: Path) -> None:
     with closing(open_home(HomePaths(tmp_path / "home"), Settings())) as home, pytest.raises(WeightsMissing) as raised:
         home.search("", like=library / "04.png")
+    assert "models pull --for clip" in raised.value.hint
+
+
+LABELS = ("yellow heart at the bottom right", "green circle", "red cross at the bottom left")
+
+
+def test_labels_of_ones_own_are_found_by_their_words(open_one: Callable[..., Home], library: Path) -> None:
+    """Picture 01 is a yellow heart at the bottom right, 03 a red cross at the bottom left."""
+    home = open_one(CLIP, *LABELS)
+    index(home, library)
+    (best, *_) = home.search('"heart"').hits
+    assert Path(best.path).name == "01.png"
+    assert "It may show: yellow heart at the bottom right" in best.chunk.text
+    texts = {Path(hit.path).name: hit.chunk.text for hit in home.search("kind:image", k=10).hits}
+    assert "red cross at the bottom left" in texts["03.png"]
+    assert "heart" not in texts["03.png"]
+
+
+def test_looking_compares_with_labels_that_are_asked_for(open_one: Callable[..., Home], library: Path) -> None:
+    home = open_one(CLIP)
+    seen = home.look(library / "01.png", threading.Event(), labels=LABELS)
+    assert seen.compared[0].name == LABELS[0]
+    assert seen.compared[0].score > 0.9
+    assert seen.labels[0] == seen.compared[0]
+    assert [each["name"] for each in seen.to_json()["labels"]] == [each.name for each in seen.compared]
+    assert f"It may show: {LABELS[0]}" in seen.caption
+    assert home.look(library / "01.png", threading.Event()).compared == ()
+
+
+def test_labels_without_a_clip(tmp_path: Path, library: Path) -> None:
+    """Those of the settings wait for one; those that are asked for are missing one."""
+    settings = Settings(clip=ClipSettings(labels=LABELS))
+    with closing(open_home(HomePaths(tmp_path / "home"), settings, ocr=Blind(), labeller=Blind())) as home:
+        assert home.look(library / "01.png", threading.Event()).compared == ()
+        with pytest.raises(WeightsMissing) as raised:
+            home.look(library / "01.png", threading.Event(), labels=LABELS)
     assert "models pull --for clip" in raised.value.hint

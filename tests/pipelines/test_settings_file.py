@@ -29,6 +29,15 @@ def test_an_empty_file_gives_the_defaults(file: Path, text: str) -> None:
     assert load(file, {}) == Settings()
 
 
+def test_labels_are_a_list_of_short_names(file: Path) -> None:
+    file.write_text('[clip]\nlabels = ["a red bicycle", "Bello"]\n')
+    assert load(file, {}).clip.labels == ("a red bicycle", "Bello")
+    for wrong in ('[" "]', f'["{"x" * 201}"]', "[1]", '"dog"'):
+        file.write_text(f"[clip]\nlabels = {wrong}\n")
+        with pytest.raises(SettingsInvalid, match=r"clip\.labels"):
+            load(file, {})
+
+
 def test_what_it_says_is_taken(file: Path) -> None:
     file.write_text('[chat]\nmodel = "mine.gguf"\ntemperature = 1\n[look]\ntheme = "homebody-light"\n')
     settings = load(file, {})
