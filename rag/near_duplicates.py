@@ -44,6 +44,14 @@ class Print:
         shared = len(self._pairs & other._pairs)
         return shared >= SAME_PAIRS * (fewer + more - shared)
 
+    def is_within(self, other: Print) -> bool:
+        """Whether the other says all of it: a quoted mail, in the mail itself with its head."""
+        if len(self._glance & other._glance) < SHARED_AT_A_GLANCE * len(self._glance):
+            return False
+        if not self._particulars <= other._particulars:
+            return False
+        return len(self._pairs & other._pairs) >= SAME_PAIRS * len(self._pairs)
+
     @cached_property
     def _own_text(self) -> str:
         """Without the marks and the heads of quoted mails."""

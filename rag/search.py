@@ -11,7 +11,7 @@ Knows nothing of prompts or of answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
 from rag.image_vectors import ImageVectors
 from rag.keyword_index import FoundByWords, KeywordIndex
+from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds
 from rag.library_db import LibraryDb
 from rag.near_duplicates import Print
 from rag.passages import Passage, Passages
 from rag.ports import ImageEncoder, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.query_terms import words_of
+from rag.readers.mail_blocks import QUOTED
 from rag.records import Chunk, Hit
 from rag.reranking import Reranking, is_clear
 from rag.scope import Scope, Scopes
@@ -143,11 +145,28 @@ class Search:
         if words.misspelt:
             said = ", ".join(f"“{word}”" for word in words.misspelt)
             notes.append(f"no file has {said}: similar words were looked for")
-        near = self._near(parsed.text, limit, scope)
-        fused = self._fused(words, near, self._in_named_files(parsed.text, scope), self._looking_like(parsed, scope, k))
+        meant = self._scope_of_kind_meant(parsed)
+        near, near_of_kind = self._near(parsed.text, limit, scope, meant)
+        pictures = self._looking_like(parsed, scope, k)
+        rankings = [
+            (words.ranked, WORDS_WEIGHT),
+            ([hit.chunk_id for hit in near], VECTORS_WEIGHT),
+            (self._in_named_files(parsed.text, scope), NAMES_WEIGHT),
+            (pictures, IMAGES_WEIGHT),
+        ]
+        if meant is not None:
+            of_kind = self._keyword_index.find(parsed.text, limit=limit, within=meant)
+            rankings += [
+                (of_kind.ranked, WORDS_WEIGHT),
+                ([hit.chunk_id for hit in near_of_kind], VECTORS_WEIGHT),
+                (meant.only(pictures), IMAGES_WEIGHT),
+            ]
+        fused = self._fused(words, rankings)
         candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=k + SPARE)
         if self._wants_reranking(words, near):
             candidates = self._reranked(parsed, fused, at_once=k + SPARE)
+        elif k >= FIRST_PLACES:
+            candidates = with_other_kinds(candidates)
         places = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)), join=join)
         return Found(self._hits(places, words, near, join=join), tuple(notes))
 
@@ -169,14 +188,17 @@ class Search:
                 notes.append(f"no passage has “{phrase}” word for word")
         return scope
 
-    def _fused(
-        self, words: FoundByWords, near: Sequence[VectorHit], names: Sequence[int], pictures: Sequence[int]
-    ) -> list[tuple[int, float]]:
+    def _scope_of_kind_meant(self, parsed: ParsedQuery) -> Scope | None:
+        """The passages of the kind that the query says it looks for; None where it says nothing, or a filter does."""
+        kind = kind_meant(parsed.text)
+        if kind is None or parsed.filters.kinds or parsed.filters.suffixes:
+            return None
+        of_kind = replace(parsed, filters=replace(parsed.filters, kinds=frozenset({kind})))
+        return self._scope(of_kind, []) or None
+
+    def _fused(self, words: FoundByWords, rankings: Sequence[tuple[Sequence[int], float]]) -> list[tuple[int, float]]:
         """Chunk ids with their scores, best first. What rare terms tell counts more than any rank."""
-        fused = reciprocal_rank_fusion(
-            [words.ranked, [hit.chunk_id for hit in near], names, pictures],
-            weights=[WORDS_WEIGHT, VECTORS_WEIGHT, NAMES_WEIGHT, IMAGES_WEIGHT],
-        )
+        fused = reciprocal_rank_fusion([ranked for ranked, _ in rankings], weights=[weight for _, weight in rankings])
         if not words.decided:
             return fused
         scores = {**dict.fromkeys(words.decided, 0.0), **dict(fused)}
@@ -214,15 +236,20 @@ class Search:
         yield from sorted(voted, key=lambda item: -item[1])
         yield from self._loaded(fused[self._reranking.passages :], parsed, at_once=at_once)
 
-    def _near(self, query: str, limit: int, scope: Scope | None) -> list[VectorHit]:
+    def _near(
+        self, query: str, limit: int, scope: Scope | None, meant: Scope | None
+    ) -> tuple[list[VectorHit], list[VectorHit]]:
+        """By meaning: in the scope, and in that of the kind that is meant."""
         if self._embedder is None:
-            return []
+            return [], []
         # In one state of the library: its embedder and its vectors change together, while searches go on.
         with self._db.snapshot():
             check_identity(self._db, self._embedder)
             if self._vectors.empty:
-                return []
-            return self._vectors.search(self._embedder.embed_query(_shortened(query)), limit=limit, within=scope)
+                return [], []
+            vector = self._embedder.embed_query(_shortened(query))
+            near = self._vectors.search(vector, limit=limit, within=scope)
+            return near, self._vectors.search(vector, limit=limit, within=meant) if meant is not None else []
 
     def _looking_like(self, parsed: ParsedQuery, scope: Scope | None, k: int) -> list[int]:
         """The first passages of the pictures that stand out for what the query says, best first."""
@@ -333,8 +360,8 @@ def choose(
 ) -> list[_Place]:
     """The best k of what was found, best first: nothing twice, and room for more than one file.
 
-    Of passages that say the same the newest is shown. What is over a file's share comes in only where there are too
-    few others; then its score decides its place.
+    Of passages that say the same the newest is shown; a mail, and not a reply that quotes it. What is over a file's
+    share comes in only where there are too few others; then its score decides its place.
     """
     chosen: list[_Place] = []
     over_share: list[tuple[int, Passage, float]] = []
@@ -344,9 +371,13 @@ def choose(
     def take(order: int, passage: Passage, score: float) -> bool:
         """Whether the passage got a place of its own."""
         candidate = Print(passage.chunk.text)
-        for known, place in prints:
-            if candidate.same_as(known):
+        for at, (known, place) in enumerate(prints):
+            if candidate.same_as(known) or (_is_quoted(passage) and candidate.is_within(known)):
                 _add_same(place, passage)
+                return False
+            if _is_quoted(place.passage) and not _is_quoted(passage) and known.is_within(candidate):
+                _add_same(place, passage)
+                prints[at] = candidate, place
                 return False
         if join and any(_join_neighbour(place, passage) for place in chosen):
             return False
@@ -373,8 +404,14 @@ def choose(
 def _add_same(place: _Place, passage: Passage) -> None:
     if passage.chunk.content_id != place.passage.chunk.content_id:
         place.files += passage.files
-    if passage.dated_s > place.passage.dated_s:
+    # A mail comes before the replies that quote it; of what is otherwise the same, the newest counts.
+    if (not _is_quoted(passage), passage.dated_s) > (not _is_quoted(place.passage), place.passage.dated_s):
         place.passage, place.ordinals = passage, [passage.chunk.ordinal]
+
+
+def _is_quoted(passage: Passage) -> bool:
+    """It is the words of an earlier mail, as a reply quotes them."""
+    return passage.chunk.heading_path[-1:] != () and passage.chunk.heading_path[-1].startswith(QUOTED)
 
 
 def _join_neighbour(place: _Place, passage: Passage) -> bool:

@@ -15,6 +15,8 @@ from rag.readers.mail_text import split_quotes
 from rag.records import Block
 from rag.stretches import cut_stretches
 
+QUOTED = "Quoted"
+"""What the heading of an earlier mail's words begins with, below the subject."""
 MAX_PEOPLE_CHARS = 1500
 """Of To and of Cc; a mail to a thousand people is not about them."""
 
@@ -61,7 +63,7 @@ def mail_blocks(mail: Mail) -> Iterator[Block]:
     for passage in split_quotes(clean_text(mail.text).replace("\u00a0", " ")):
         below = path
         if passage.kind == "quoted":
-            below = (*path[:1], clean_title(f"Quoted: {passage.attribution}" if passage.attribution else "Quoted"))
+            below = (*path[:1], clean_title(f"{QUOTED}: {passage.attribution}" if passage.attribution else QUOTED))
         elif passage.kind == "signature":
             below = (*path, "Signature")
         for stretch in cut_stretches([passage.text]):

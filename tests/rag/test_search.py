@@ -210,6 +210,22 @@ def test_of_versions_that_say_the_same_the_newest_is_shown(db: LibraryDb) -> Non
     assert {(hit.path, hit.others) for hit in hits} == {("/new.txt", 2), ("/other.txt", 0)}
 
 
+def test_a_mail_comes_before_the_replies_that_quote_it(db: LibraryDb) -> None:
+    said = "The ferry leaves at noon on Sundays and comes back in the evening, unless there is a storm from the west."
+    head = "From: Ada Smith\nTo: Bob Jones\nDate: 3 March 2025\nSubject: The ferry"
+    subject = ("The ferry", "Ada Smith, 2025-03-03")
+    record(db, "/1.eml", [f"{head}\n{said}"], headings=subject, mtime_ns=10**18)
+    for n in (2, 3, 4):
+        record(
+            db, f"/{n}.eml", [said], headings=("The ferry", "Quoted: On Monday Ada Smith wrote"), mtime_ns=n * 10**18
+        )
+    record(db, "/5.eml", ["The ferry leaves at noon and there is no storm"], headings=("The ferry", "Bob Jones"))
+    for question in ("ferry noon storm", "when does the ferry leave on Sundays"):
+        hits = search_of(db, None).search(question, k=3)
+        shown = [(hit.path, hit.others) for hit in hits if hit.path != "/5.eml"]
+        assert shown == [("/1.eml", 3)]
+
+
 def test_the_order_of_words_tells_passages_apart(db: LibraryDb) -> None:
     record(db, "/1.txt", ["the blue key opens the old door"])
     record(db, "/2.txt", ["the old key opens the blue door"])
