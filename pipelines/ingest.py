@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
@@ -33,7 +34,8 @@ from pipelines.library_embedders import Embedders
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
 from rag.embedding_queue import NEXT_VECTORS, EmbeddingQueue
-from rag.errors import ChromaFailed
+from rag.errors import ChromaFailed, StorageFull
+from rag.keyword_merging import merge_parts
 from rag.library_db import LibraryDb
 from rag.members import Members
 from rag.path_text import path_text
@@ -157,6 +159,7 @@ class Ingest:
             run.removed += self._documents.remove(plan.gone)
             if tell_chroma:
                 yield from self.tell_chroma(stop)
+            self._put_words_together(stop)
         if self._look is not None and not stop.is_set():
             yield from self._look(stop)
         run.unsupported = self._documents.count_unsupported(plan.roots)
@@ -279,6 +282,12 @@ class Ingest:
                         yield event.failed
             rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
             yield IndexProgress("reading", run.files_done, run.files_total, path, chunks, rate)
+
+    def _put_words_together(self, stop: threading.Event) -> None:
+        with suppress(StorageFull):  # everything is stored; it is only slower to search
+            for _ in merge_parts(self._db):
+                if not self._foreground.wait_until_free(stop):
+                    return
 
     def tell_chroma(self, stop: threading.Event) -> Iterator[IndexEvent]:
         """Tell chromadb what SQLite has and it has not. The first time it is opened, which takes seconds."""

@@ -40,6 +40,7 @@ from rag.documents import Documents
 from rag.embedding_queue import EmbeddingQueue
 from rag.identity import claim_identity
 from rag.keyword_index import KeywordIndex
+from rag.keyword_merging import merge_parts
 from rag.library_db import LibraryDb
 from rag.query import parse_query
 from rag.records import Block, ChunkDraft, Locator, ReadDocument
@@ -140,7 +141,6 @@ def fill(db: LibraryDb, passages: int, texts: SyntheticText, embedder: RandomVec
             documents.record(FoundFile(path, first, 1), hashlib.sha256(path.encode()).digest(), document, drafts)
         for batch in queue.batches(reading_goes_on=False, stop=threading.Event()):
             queue.store(batch.chunk_ids, embedder.embed_passages(batch.texts))
-    db.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def milliseconds(run: Callable[[str], object], questions: Sequence[str]) -> tuple[float, float]:
@@ -171,6 +171,9 @@ def measure(passages: int, texts: SyntheticText, folder: Path, *, chroma: bool, 
     with LibraryDb(folder / "library.sqlite") as db:
         if not count_vectors(db):
             fill(db, passages, texts, embedder)
+        for _ in merge_parts(db):  # as indexing does in the end
+            pass
+        db.query("PRAGMA wal_checkpoint(TRUNCATE)")
         disk = (folder / "library.sqlite").stat().st_size
         before = resident_bytes()
         exact = ExactVectors(db)
