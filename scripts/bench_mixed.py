@@ -1,4 +1,4 @@
-"""Ask a library of documents, pictures and spoken notes 60 questions, and say how often the file that is meant is found.
+"""Ask a library of documents, pictures and spoken notes 60 questions, and say how often the file meant is found.
 
 20 questions about each kind, put to the one list of all kinds: each thing that is asked about stands in files of the
 other kinds too, with other facts (`scripts/mixed_library.py` makes the library; it needs `espeak-ng`). Asked with CLIP

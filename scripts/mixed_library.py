@@ -1,4 +1,4 @@
-"""Write a mixed library: documents, pictures with and without text, spoken notes, and questions whose answers are known.
+"""Write a mixed library: documents, pictures with and without text, spoken notes, and questions with their answers.
 
 Everything is about the same things (a boiler, a lease, a choir, …), and each fact about a thing stands in one file of
 one kind, while files of the other kinds tell other facts about it: whoever looks for one kind only, or lets one kind
@@ -111,8 +111,10 @@ FACTS = (
 PLACES = ("cellar cupboard", "left drawer of the desk", "attic", "hall cabinet", "safe of the office", "green box")
 DEEDS = ("wait until spring", "ask for a second offer", "sell it", "start again from scratch", "pay in two parts",
          "keep everything as it is", "find somebody younger", "share it with the neighbours")  # fmt: skip
-FAULTS = ("it makes a humming noise at night", "water drips on the floor", "the left side is loose",
-          "nobody answers the mails", "the numbers do not add up", "it smells of smoke", "a page is missing")  # fmt: skip
+FAULTS = (
+    "it makes a humming noise at night", "water drips on the floor", "the left side is loose",
+    "nobody answers the mails", "the numbers do not add up", "it smells of smoke", "a page is missing",
+)  # fmt: skip
 FILLERS = (
     "The {thing} was talked about again last week, without much coming of it.",
     "Some people think that there is too much talk about the {thing} in this house.",
@@ -155,7 +157,7 @@ SAYS_KIND = {
         "I dictated it on the way home, {}",
     ),
 }
-"""How people say what kind of thing they look for; of each the last one says it in words that a program hardly knows."""
+"""How people say what kind of thing they look for; of each the last one says it in words that few programs know."""
 
 
 @dataclass(frozen=True, slots=True)
