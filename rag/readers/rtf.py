@@ -1,73 +1,69 @@
-"""RTF, through striprtf: its paragraphs and table rows as text, with the title, author and date that it states.
+"""RTF: headings by style, paragraphs, lists and table rows; notes, comments, headers and footers at the end.
 
-striprtf takes the whole text at once and looks at every character, so what is no text (pictures, embedded
-objects: hexadecimal digits or raw bytes) is cut out before. No locators: an RTF has no pages until it is laid
-out, and its lines are not those of the text.
+`rag.readers.rtf_text` finds them; title, author and date are what the document states. What is no text (pictures,
+embedded objects: hexadecimal digits or raw bytes) is cut out before. No locators: an RTF has no pages until it is
+laid out, and its lines are not those of the text.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from rag.errors import DamagedFile, EmptyFile, TooLarge
+from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time
+from rag.readers.flowing_text import FlowingText
+from rag.readers.rtf_text import RtfText
 from rag.records import Block
-from rag.stretches import cut_stretches
 
-INFO_CHARS = 1 << 16
-"""The document's properties stand at its beginning."""
+MAX_APART = 100_000
+"""Notes, comments and lines of headers that are kept until the text is over."""
 
 _RAW_BYTES = re.compile(rb"\\bin(\d{1,10}) ?")
 _HEXADECIMAL = re.compile(rb"[0-9a-fA-F\s]{256,}")
-_CODE_PAGE = re.compile(rb"\\ansicpg(\d{1,5})")
-_IMPOSSIBLE_CHARACTER = re.compile(r"\\u-?\d{6,10}(?!\d) ?|\\uc(?![\da-z]) ?")
-_CHARACTER_SET = re.compile(r"\\fcharset(7[89]|8[0-8])(?!\d)")
-_MAC_CHARACTER_SETS = {
-    "78": "128", "79": "136", "80": "129", "81": "178", "82": "177", "83": "161", "84": "204", "85": "134",
-    "86": "238", "87": "222", "88": "238",
-}  # fmt: skip
-"""Of the Mac's character sets, Python knows few; these are Windows' for the same scripts."""
-_FOOTNOTE = re.compile(r"\{(?:\\\*)?\\footnote(?![a-z])")
-_INFO = re.compile(r"\{\\(title|author|operator) ((?:[^{}\\]|\\.|\{[^{}]*\})*)\}", re.DOTALL)
-_TIME = re.compile(r"\{\\(creatim|revtim)((?:\\(?:yr|mo|dy|hr|min|sec)\d{1,4})+)")
-_TIME_PART = re.compile(r"\\(yr|mo|dy|hr|min|sec)(\d{1,4})")
+_ORDER = ("Footnotes", "Comments", "Header and footer")
+_PAGE_NUMBER = re.compile(r"[\W_]*\d{0,4}[\W_]*")
 
 
 def read_rtf(file: OpenedFile, limits: ReadLimits) -> Reading:
-    """Raises DamagedFile for what is no RTF, EmptyFile without words, TooLarge."""
-    content = _without_data(file.stream.read())
-    text = content.decode(_codec(content), "replace")
-    if len(text) > limits.max_text_chars:
-        raise TooLarge(f"{file.name} holds more text than is read of one file", hint="split it")
-    # RTF takes line ends for nothing. striprtf looks for links line by line, at a cost that grows with its square.
-    text = text.replace("{\\field", "\n{\\field")
-    text = _FOOTNOTE.sub("{ Note: ", text)
-    text = _IMPOSSIBLE_CHARACTER.sub("", text)
-    text = _CHARACTER_SET.sub(lambda found: f"\\fcharset{_MAC_CHARACTER_SETS[found.group(1)]}", text)
-    head = text[:INFO_CHARS]
-    stated = {kind: clean_title(_plain(words, file.name)) for kind, words in _INFO.findall(head)}
-    written = {kind: _unix_time(parts) for kind, parts in _TIME.findall(head)}
-    return Reading(
-        _blocks(_plain(text, file.name), file.name),
-        stated.get("title", ""),
-        stated.get("author", "") or stated.get("operator", ""),
-        written.get("revtim") or written.get("creatim"),
-    )
+    """Raises EmptyFile without words, TooLarge."""
+    reading = Reading(iter(()))
+    reading.blocks = _blocks(_without_data(file.stream.read()).decode("latin-1"), file.name, reading, limits)
+    return reading
 
 
-def _blocks(text: str, name: str) -> Iterator[Block]:
+def _blocks(source: str, name: str, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
+    flow = FlowingText(limits.max_text_chars, name)
+    document = RtfText(source, flow)
+    apart: dict[str, dict[str, None]] = {}
+    """By their heading; each line once, since every section has its own header."""
     found_any = False
-    for stretch in cut_stretches([clean_text(text)]):
-        if body := stretch.strip():
-            found_any = True
-            yield Block(body)
-    if not found_any:
+    for piece in document.pieces():
+        text = clean_text(piece.text).strip()
+        if piece.apart:
+            if text and not _PAGE_NUMBER.fullmatch(text) and sum(map(len, apart.values())) < MAX_APART:
+                apart.setdefault(piece.apart, {})[text] = None
+        elif piece.level is not None and piece.kind != "row":
+            flow.begin(piece.level, text)
+        else:
+            flow.add(piece.kind, text)
+        yield from (taken := flow.take())
+        found_any = found_any or bool(taken)
+    for heading in sorted(apart, key=_ORDER.index):
+        flow.begin_part(heading)
+        for text in apart[heading]:
+            flow.add("paragraph", text)
+    flow.end()
+    yield from (taken := flow.take())
+    if not found_any and not taken:
         raise EmptyFile(f"{name} has no words", hint="it may hold only pictures")
+    reading.title = clean_title(document.stated.get("title", "")) or flow.first_heading
+    reading.author = clean_title(document.stated.get("author", "") or document.stated.get("operator", ""))
+    times = (_unix_time(document.times[kind]) for kind in ("revtim", "creatim") if kind in document.times)
+    reading.written_at_s = next((time for time in times if time is not None), None)
 
 
 def _without_data(content: bytes) -> bytes:
@@ -81,33 +77,7 @@ def _without_data(content: bytes) -> bytes:
     return _HEXADECIMAL.sub(b" ", b"".join(kept))
 
 
-def _codec(content: bytes) -> str:
-    found = _CODE_PAGE.search(content, 0, 1000)
-    codec = f"cp{found.group(1).decode('ascii')}" if found else "cp1252"
-    try:
-        codecs.lookup(codec)
-    except LookupError:
-        return "cp1252"
-    return codec
-
-
-def _plain(rtf: str, name: str) -> str:
-    from striprtf.striprtf import rtf_to_text
-
-    try:
-        text = rtf_to_text(rtf, errors="replace")
-    except (ValueError, TypeError, IndexError, LookupError, OverflowError) as error:
-        # What striprtf lets through for control words without their number, or with an impossible one.
-        raise DamagedFile(
-            f"{name} is not whole RTF ({clean_title(str(error))})",
-            hint="get it again from where it came, or save it as .docx and index that",
-        ) from error
-    # RTF writes characters beyond 16 bits as two halves.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _unix_time(parts: str) -> float | None:
-    its = {name: int(number) for name, number in _TIME_PART.findall(parts)}
+def _unix_time(its: dict[str, int]) -> float | None:
     try:
         moment = datetime(
             its.get("yr", 0),
@@ -118,6 +88,6 @@ def _unix_time(parts: str) -> float | None:
             its.get("sec", 0),
             tzinfo=UTC,
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return unix_time(moment)

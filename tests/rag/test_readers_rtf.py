@@ -33,12 +33,9 @@ def test_a_document_as_programs_write_it(opened: Opened, tmp_path: Path) -> None
     file = opened(tmp_path / "a.rtf", b"{\\rtf1\\ansi" + body.encode("ascii") + b"}")
     assert find_format(file) == "rtf"
     reading = read_rtf(file, LIMITS)
-    (block,) = reading.blocks
-    lines = block.text.split("\n")
-    assert lines[0] == "Café € 5 Note:  See annex."
-    assert lines[1] == "Second bold line 😊"
-    assert lines[2].startswith("link")
-    assert lines[3] == "Item|Cost|"
+    text, notes = reading.blocks
+    assert text.text == "Café € 5\n\nSecond bold line 😊\n\nlink\n\nItem | Cost"
+    assert (notes.heading_path, notes.text) == (("Footnotes",), "See annex.")
     assert (reading.title, reading.author) == ("Résumé of Bob", "Ada L.")
     assert reading.written_at_s == datetime(2025, 3, 14, 10, 15, tzinfo=UTC).timestamp()
 
@@ -48,6 +45,48 @@ def test_other_scripts(opened: Opened, tmp_path: Path) -> None:
     assert text_of(opened, tmp_path / "a.rtf", russian) == "Привет"
     japanese = r"{\fonttbl{\f0\fcharset78 Osaka;}}\f0 " + r"\'93\'fa\'96\'7b"
     assert text_of(opened, tmp_path / "b.rtf", japanese) == "日本"
+
+
+def test_bytes_are_read_by_the_font_that_they_stand_in(opened: Opened, tmp_path: Path) -> None:
+    fonts = r"\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2\fcharset0 Arial;}}"
+    mixed = fonts + r"\f0 Gr\'fc\'dfe {\f1 \'cf\'f0\'e8}\'e9 \f2 \'e0\plain \'df"
+    assert text_of(opened, tmp_path / "a.rtf", mixed) == "Grüße Приé àß"
+    assert text_of(opened, tmp_path / "b.rtf", "\\ansicpg1250 Dvořák".encode("cp1250")) == "Dvořák"
+    assert text_of(opened, tmp_path / "c.rtf", rb"\mac Caf\'8e") == "Café"
+
+
+def test_headings_lists_and_tables_are_told_apart(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        r"{\stylesheet{\ql Normal;}{\s1 heading 1;}{\s7\outlinelevel1 Unser Stil;}{\s9 Title;}}"
+        r"\pard\s9 The lease\par\pard\s1 Rent\par\pard It is due.\par"
+        r"{\listtext\pard\'b7\tab}\pard On the first.\par{\pntext\f1\'B7\tab}Or the second.\par"
+        r"\pard\s7 Fees\par\pard{\listtext 2.1\tab}Five euros.\par"
+        r"\pard\intbl A\par first\cell B\cell\row\pard\intbl C\cell D\cell\row\pard After.\par"
+    )
+    reading = read_rtf(opened(tmp_path / "a.rtf", f"{{\\rtf1{body}}}".encode()), LIMITS)
+    assert [(block.heading_path, block.text) for block in reading.blocks] == [
+        (("The lease", "Rent"), "It is due.\n\n- On the first.\n- Or the second."),
+        (("The lease", "Rent", "Fees"), "2.1 Five euros.\n\nA first | B\nC | D\n\nAfter."),
+    ]
+    assert reading.title == "The lease"
+
+
+def test_what_stands_apart_comes_last_and_what_was_deleted_never(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        r"{\header Heron Ltd\par}{\footer {\field{\*\fldinst PAGE}{\fldrslt 1}}\par}{\header Heron Ltd\par}"
+        r"The rent{\*\atnid AL}{\*\atnauthor Ada}\chatn{\*\annotation{\*\atndate 1}Since when?} is due"
+        r"{\deleted  never}."
+        r"{\shp{\*\shpinst{\sp{\sn x}{\sv 5}}{\shptxt In the box\par}}{\shprslt{\*\do{\dptxbxtext In the box\par}}}}"
+        r"{\mmath{\*\moMath{\mr a=b}}{\mmathPict{\pict 00}}}\par"
+    )
+    assert [
+        (block.heading_path, block.text)
+        for block in read_rtf(opened(tmp_path / "a.rtf", f"{{\\rtf1{body}}}".encode()), LIMITS).blocks
+    ] == [
+        ((), "In the box\n\nThe rent is due.a=b"),
+        (("Comments",), "Ada: Since when?"),
+        (("Header and footer",), "Heron Ltd"),
+    ]
 
 
 def test_what_is_no_text_is_cut_out(opened: Opened, tmp_path: Path) -> None:

@@ -1,3 +1,0 @@
-"""What homebody uses of striprtf."""
-
-def rtf_to_text(text: str, encoding: str = ..., errors: str = ...) -> str: ...
