@@ -23,6 +23,7 @@ from app.control_filter import ControlFilter
 from app.keys import KEYS, bindings
 from app.messages import EnginesSeen, Failure, FollowEnded, FollowStep, HomeFailed, HomeOpened, WarmUpStep
 from app.screens.chat import ChatScreen
+from app.terminal_pictures import Protocol, TerminalPictures, ask_terminal
 from app.terminal_text import clean
 from app.themes import DARK, LIGHT, THEMES
 
@@ -42,7 +43,7 @@ def run_app(open_home: Callable[[], Home]) -> int:
 
     `open_home` is called in a thread after the first frame. What it opened is closed at the end.
     """
-    app = HomebodyApp(open_home)
+    app = HomebodyApp(open_home, ask_terminal())  # before Textual listens to the keyboard
     try:
         app.run()
     finally:
@@ -57,9 +58,11 @@ class HomebodyApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("everywhere")]
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, open_home: Callable[[], Home]) -> None:
+    def __init__(self, open_home: Callable[[], Home], terminal_pictures: TerminalPictures | None = None) -> None:
+        """`terminal_pictures`: what the terminal can show beside characters; nothing where it was not asked."""
         super().__init__()
         self.home: Home | None = None
+        self.terminal_pictures = terminal_pictures or TerminalPictures()
         self._open_home = open_home
         self._stops: set[threading.Event] = set()
         self._warm_up_stop = threading.Event()
@@ -78,6 +81,14 @@ class HomebodyApp(App[None]):
 
     def get_default_screen(self) -> ChatScreen:
         return ChatScreen()
+
+    @property
+    def picture_protocol(self) -> Protocol:
+        """How pictures are drawn, as the settings and the terminal have it."""
+        chosen = self.terminal_pictures.chosen(self.home.settings.look.pictures if self.home else "auto")
+        # kitty's placeholders carry the picture's number in their colour, so that must come through as it is.
+        exact = self.console.color_system == "truecolor" and not self.no_color
+        return "blocks" if chosen == "kitty" and not exact else chosen
 
     @property
     def chat(self) -> ChatScreen:

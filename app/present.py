@@ -14,7 +14,7 @@ from app.marks import UNSUPPORTED_CLOSE, UNSUPPORTED_OPEN, citation, without_mar
 from app.messages import Failure
 from app.sentence_marks import leading_markup_length, marked_position
 from app.terminal_text import TerminalTextFilter, clean, clean_line
-from app.wording import counted, duration, short_path, time_left, when
+from app.wording import counted, duration, on_one_line, short_path, size, time_left, when
 from pipelines.events import (
     AnswerEvent,
     EngineLoading,
@@ -151,9 +151,7 @@ def answer_figures(model: str, timings: Timings) -> str:
 def source_row(cited: Citation) -> Content:
     """One source under an answer: number, path, place, and how its passage begins."""
     where = str(cited.locator)
-    quote = clean_line(" ".join(cited.quote.split()))
-    if len(quote) > MAX_QUOTE_CHARS:
-        quote = quote[: MAX_QUOTE_CHARS - 1].rstrip() + "…"
+    quote = on_one_line(cited.quote, limit=MAX_QUOTE_CHARS)
     head = f"[{cited.n}] "
     name = short_path(cited.path)
     place = f" · {clean_line(where)}" if where else ""
@@ -176,9 +174,7 @@ def hit_row(hit: Hit) -> Content:
     head = f"{hit.rank:>2}  "
     name = short_path(hit.path)
     place = f" · {clean_line(where)}" if where else ""
-    text = clean_line(" ".join(hit.chunk.text.split()))
-    if len(text) > MAX_HIT_CHARS:
-        text = text[: MAX_HIT_CHARS - 1].rstrip() + "…"
+    text = on_one_line(hit.chunk.text, limit=MAX_HIT_CHARS)
     plain = head + name + place
     return Content(
         f"{plain}\n{' ' * len(head)}{text}",
@@ -301,6 +297,19 @@ def document_row(row: DocumentRow) -> Content:
     sign_style = signs.get(row.state, "$text-warning")
     note_style = "$text-error" if row.state == "failed" else "$text-muted"
     return Content(plain, spans=[Span(0, 1, sign_style), Span(len(plain) - len(note), len(plain), note_style)])
+
+
+def document_facts(row: DocumentRow) -> Content:
+    """One file of the library in a few lines, beside its picture."""
+    name = clean_line(row.path.rpartition("/")[2])
+    title = clean_line(row.title)
+    facts = f"{row.kind} · {size(row.size_bytes)} · {counted(row.chunk_count, 'passage')}"
+    pieces = [Content.styled(name, "bold"), Content.styled(facts, "$text-muted")]
+    if title and title not in (name, name.rpartition(".")[0]):
+        pieces.insert(1, Content(title))
+    if row.reason:
+        pieces.append(Content.styled(clean_line(row.reason), "$text-error"))
+    return Content("\n").join(pieces)
 
 
 def engine_label(engines: EnginesStatus) -> str:

@@ -42,6 +42,7 @@ from pipelines.one_picture import picture_pixels
 from pipelines.own_labels import OwnLabels
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
+from pipelines.picture_files import PictureFiles
 from pipelines.picture_seeing import Eyes, SeeingReader
 from pipelines.recordings import RecordingReader
 from pipelines.settings import DeviceChoice, Settings
@@ -229,7 +230,7 @@ class HomeOnThisMachine:
 
     @cached_property
     def pages(self) -> PagePictures:
-        return PagePictures(PdfPages(self._read_limits), self.paths.cache_dir / "pages")
+        return PagePictures(PdfPages(self._read_limits), PictureFiles(self._read_limits), self.paths.cache_dir)
 
     @cached_property
     def _ingest(self) -> Ingest:
@@ -410,7 +411,10 @@ class HomeOnThisMachine:
         )
 
     def documents(self, *, containing: str = "", limit: int = 1000, only_failed: bool = False) -> Sequence[DocumentRow]:
-        return list_documents(self._db, containing=containing, limit=limit, only_failed=only_failed)
+        asked = parse_query(containing)
+        return list_documents(
+            self._db, containing=asked.text, filters=asked.filters, limit=limit, only_failed=only_failed
+        )
 
     def forget(self, root: Path) -> int:
         if self.read_only_because:
@@ -457,7 +461,7 @@ class HomeOnThisMachine:
         # Whoever indexes or follows was told to stop; what it is in the middle of must not lose the library.
         self._indexing.acquire(timeout=CLOSE_WAIT_S)
         self._engines.close()
-        for part in ("_reader", "_vectors"):
+        for part in ("_reader", "_vectors", "pages"):
             if part in self.__dict__:
                 self.__dict__[part].close()
         self._db.close()

@@ -202,7 +202,10 @@ class Home(Protocol):
     def library(self) -> LibraryStatus: ...
 
     def documents(self, *, containing: str = "", limit: int = 1000, only_failed: bool = False) -> Sequence[DocumentRow]:
-        """Files of the library, by path; `containing` filters by a part of the path."""
+        """Files of the library, by path; `containing` is a part of the path, and may have filters as a query has.
+
+        Raises QueryNotUnderstood for a filter that makes no sense.
+        """
         ...
 
     def forget(self, root: Path) -> int:

@@ -1,61 +1,112 @@
-"""Where a citation stands on its PDF page, and the page as a picture with that place marked.
+"""What a citation looks like: a page of a PDF or a picture, with the cited place marked; and small pictures of both.
 
 Looked up when somebody wants to see it, not for every passage that is indexed: finding a text costs a fifth of a
 second an answer (`rag.pdf_pages`), and a box for each sentence would be several times as much data as its words.
-Pictures are kept in the data folder's cache, the latest MAX_CACHE_BYTES of them. Knows nothing of screens.
+Pages and small pictures are kept in the data folder's cache. Knows nothing of screens.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Protocol
 
+from pipelines.picture_cache import KeptPicture, PictureCache
+from pipelines.picture_files import PictureFiles
 from pipelines.turn import Citation, Locator
 from rag.member_opening import split_path
 from rag.pdf_pages import PdfPages, TextOnPage
-from rag.pdf_places import Box, DrawnPage, around
-from rag.records import Hit
+from rag.pdf_places import Box, around
+from rag.readers.sniff import FORMAT_BY_EXTENSION
+from rag.records import Hit, Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-log = logging.getLogger(__name__)
-
-MAX_CACHE_BYTES = 64 << 20
+MAX_PAGES_BYTES = 64 << 20
+MAX_THUMBNAILS_BYTES = 32 << 20
+"""About two thousand."""
+THUMBNAIL_PX = 512
+"""Of the longer side: 50 cells of a terminal, in pixels."""
 MARK_RGB = (255, 214, 0)
 """Yellow, laid over the paper as a highlighter does: what is dark stays dark."""
 EDGE_RGB = (214, 92, 0)
 MARK_MARGIN_PT = 1.5
+FRAME_PT = 0.6
+PICTURE_FRAME_SHARE = 0.004
+"""Of a picture's longer side. Thicker than on paper: no highlighter shows on a dark photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePlace:
+    """What is to be seen: a picture or a page, and a place on it."""
+
+    path: str
+    kind: Kind
+    """`image` for a picture; the others are PDFs."""
+    page: int | None = None
+    """1-based; of a PDF, of a TIFF with several pages, or the frame of an animation."""
+    box: Box | None = None
+    """In points of a page, or pixels of the upright picture at its full size."""
+    text: str = ""
+    """Looked for on a page of a PDF."""
+
+
+def picture_place(path: str, kind: Kind, locator: Locator | None = None, text: str = "") -> PicturePlace | None:
+    """Where something can be seen of a passage, or of a file; None for what has no looks."""
+    at = locator or Locator()
+    if kind == "image":
+        return PicturePlace(path, kind, at.page, at.box)
+    if kind == "text" and (at.page is not None or path.lower().endswith(".pdf")):
+        return PicturePlace(path, kind, at.page or 1, at.box, text)
+    return None
+
+
+def place_of_file(path: str) -> PicturePlace | None:
+    """Where a file that the library need not know can be seen, by its name; None for what is no picture or PDF."""
+    form = FORMAT_BY_EXTENSION.get(PurePath(path).suffix[1:].lower())
+    if form == "pdf":
+        return PicturePlace(path, "text", 1)
+    return PicturePlace(path, "image") if form in ("picture", "svg") else None
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page of a PDF as it looks, and where the cited text stands on it."""
+    """A page or a picture as it looks, and where what is cited stands on it."""
 
     image: Image
     """RGB, without marks."""
-    width_pt: float
-    height_pt: float
+    width: float
+    height: float
+    """In the unit of its boxes: points of a page, pixels of a picture at its full size."""
     lines: tuple[Box, ...]
     """One box a line of the cited text; none where it was not found."""
+    is_paper: bool = True
+    """A page, and not a picture."""
 
     @property
-    def pixels_per_pt(self) -> float:
-        return self.image.width / self.width_pt
+    def pixels_per_unit(self) -> float:
+        return self.image.width / self.width
+
+    @property
+    def focus(self) -> Box | None:
+        """What is cited, in pixels of `image`."""
+        if not self.lines:
+            return None
+        x0, y0, x1, y1 = (each * self.pixels_per_unit for each in around(self.lines))
+        return (x0, y0, x1, y1)
 
     def marked(self) -> Image:
         """With each line of the cited text highlighted and framed."""
-        return mark_lines(self.image, self.lines, self.pixels_per_pt)
+        if self.is_paper:
+            return mark_lines(self.image, self.lines, self.pixels_per_unit, margin=MARK_MARGIN_PT, frame=FRAME_PT)
+        frame = PICTURE_FRAME_SHARE * max(self.width, self.height)
+        return mark_lines(self.image, self.lines, self.pixels_per_unit, margin=frame, frame=frame)
 
 
 class Pages(Protocol):
-    """What the app asks of PDF pages. Methods may block: call them off the UI's thread."""
+    """What the app asks of pages and pictures. Methods may block: call them off the UI's thread."""
 
     def place_citations(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
         """The same citations; those of PDF pages with the box of their quote, where it is found there."""
@@ -65,135 +116,126 @@ class Pages(Protocol):
         """The same hits; those of PDF pages with the box of their passage, where it is found there."""
         ...
 
-    def picture(self, path: str, page: int, text: str) -> PagePicture:
-        """A page, with the lines of `text` on it. Raises ReadError and those below it."""
+    def picture(self, place: PicturePlace) -> PagePicture:
+        """As large as there is to see. Raises FileNotUsable, ReadError and those below it."""
+        ...
+
+    def thumbnail(self, place: PicturePlace) -> PagePicture:
+        """At most THUMBNAIL_PX wide and high. Raises as `picture` does."""
         ...
 
 
 class PagePictures:
-    """Satisfies `Pages` with the real files.
+    """Satisfies `Pages` with the real files. Thread-safe."""
 
-    Thread-safe: each call works for itself, and the cache's files are replaced whole.
-    """
-
-    def __init__(self, pages: PdfPages, cache_dir: Path, *, max_cache_bytes: int = MAX_CACHE_BYTES) -> None:
+    def __init__(
+        self, pages: PdfPages, files: PictureFiles, cache_dir: Path, *, max_pages_bytes: int = MAX_PAGES_BYTES
+    ) -> None:
         self._pages = pages
-        self._cache_dir = cache_dir
-        self._max_cache_bytes = max_cache_bytes
+        self._files = files
+        self._kept_pages = PictureCache(cache_dir / "pages", "PNG", max_bytes=max_pages_bytes)
+        self._thumbnails = PictureCache(cache_dir / "thumbnails", "JPEG", max_bytes=MAX_THUMBNAILS_BYTES)
 
     def place_citations(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        locators = self._place([(each.path, each.locator, each.quote) for each in citations])
+        locators = self._place([(each.path, each.kind, each.locator, each.quote) for each in citations])
         return tuple(replace(each, locator=at) for each, at in zip(citations, locators, strict=True))
 
     def place_hits(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        locators = self._place([(each.path, each.chunk.locator, each.chunk.text) for each in hits])
+        locators = self._place([(each.path, each.kind, each.chunk.locator, each.chunk.text) for each in hits])
         return tuple(
             replace(each, chunk=replace(each.chunk, locator=at)) for each, at in zip(hits, locators, strict=True)
         )
 
-    def picture(self, path: str, page: int, text: str) -> PagePicture:
-        image, width_pt, height_pt = self._drawn(path, page)
-        (lines,) = self._pages.find([TextOnPage(path, page, text)])
-        return PagePicture(image, width_pt, height_pt, tuple(lines))
+    def picture(self, place: PicturePlace) -> PagePicture:
+        if place.kind == "image":
+            return _as_picture(self._looked_at(place), place)
+        page = place.page or 1
+        drawn = self._drawn(place.path, page)
+        (lines,) = self._pages.find([TextOnPage(place.path, page, place.text)]) if place.text else ([],)
+        if not lines and place.box is not None:  # a scan: its words were read from the picture itself
+            lines = [place.box]
+        return PagePicture(drawn.image, drawn.width, drawn.height, tuple(lines))
 
-    def _place(self, quotes: Sequence[tuple[str, Locator, str]]) -> list[Locator]:
-        placed = [locator for _, locator, _ in quotes]
-        wanted = {n: TextOnPage(path, at.page, text) for n, (path, at, text) in enumerate(quotes) if at.page}
+    def thumbnail(self, place: PicturePlace) -> PagePicture:
+        file = self._thumbnails.file_for(place.path, place.kind, place.page, THUMBNAIL_PX)
+        small = self._thumbnails.get(file) if file is not None else None
+        if small is None:
+            is_picture = place.kind == "image"
+            whole = self._looked_at(place) if is_picture else self._drawn(place.path, place.page or 1)
+            small = _smaller(whole)
+            if file is not None:
+                self._thumbnails.put(file, small)
+        return _as_picture(small, place)
+
+    def close(self) -> None:
+        """End the process that decodes pictures."""
+        self._files.close()
+
+    def _place(self, quotes: Sequence[tuple[str, Kind, Locator, str]]) -> list[Locator]:
+        """Inside other files nothing is looked for: an answer must not wait for an archive to be gone through."""
+        placed = [locator for _, _, locator, _ in quotes]
+        wanted = {
+            n: TextOnPage(path, at.page, text)
+            for n, (path, kind, at, text) in enumerate(quotes)
+            if at.page and kind == "text" and not split_path(path)[1]
+        }
         for n, lines in zip(wanted, self._pages.find(list(wanted.values())), strict=True):
             if lines:
                 placed[n] = replace(placed[n], box=around(lines))
         return placed
 
-    # The cache
+    def _looked_at(self, place: PicturePlace) -> KeptPicture:
+        drawing = self._files.drawing(place.path, place.page)
+        scale = drawing.units_per_px
+        image = _image(drawing.width_px, drawing.height_px, drawing.rgb)
+        return KeptPicture(image, drawing.width_px * scale, drawing.height_px * scale)
 
-    def _drawn(self, path: str, page: int) -> tuple[Image, float, float]:
-        kept = self._cache_file(path, page)
-        if kept is not None and (found := _load(kept)) is not None:
+    def _drawn(self, path: str, page: int) -> KeptPicture:
+        file = self._kept_pages.file_for(path, page)
+        if file is not None and (found := self._kept_pages.get(file)) is not None:
             return found
-        drawn = self._pages.draw(path, page)
-        image = _as_image(drawn)
-        if kept is not None:
-            self._keep(kept, image, drawn)
-        return image, drawn.width_pt, drawn.height_pt
-
-    def _cache_file(self, path: str, page: int) -> Path | None:
-        """Named by the file as it is now, so that a changed one is drawn anew; None when it is not there.
-
-        Of a page inside another file that is the one on the disk.
-        """
-        try:
-            status = os.stat(split_path(path)[0])  # noqa: PTH116 - undecodable names are text here
-        except OSError:
-            return None
-        key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{page}"
-        return self._cache_dir / f"{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.png"
-
-    def _keep(self, file: Path, image: Image, drawn: DrawnPage) -> None:
-        from PIL.PngImagePlugin import PngInfo
-
-        size = PngInfo()
-        size.add_text("size_pt", f"{drawn.width_pt!r} {drawn.height_pt!r}")
-        try:
-            self._cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._cache_dir, suffix=".part", delete=False) as part:
-                image.save(part, "PNG", pnginfo=size, compress_level=1)
-            Path(part.name).replace(file)
-            self._make_room(file)
-        except OSError as error:  # a full or read-only disk: the picture is shown all the same
-            log.info("a page's picture was not kept: %s", error)
-
-    def _make_room(self, newest: Path) -> None:
-        """Delete the pictures that were used longest ago."""
-        kept = sorted(
-            ((each.stat().st_mtime_ns, each.stat().st_size, each) for each in self._cache_dir.iterdir()), reverse=True
-        )
-        total = 0
-        for _, size, each in kept:
-            total += size
-            if total > self._max_cache_bytes and each != newest:
-                each.unlink(missing_ok=True)
+        page_drawn = self._pages.draw(path, page)
+        image = _image(page_drawn.width_px, page_drawn.height_px, page_drawn.rgb)
+        drawn = KeptPicture(image, page_drawn.width_pt, page_drawn.height_pt)
+        if file is not None:
+            self._kept_pages.put(file, drawn)
+        return drawn
 
 
-def mark_lines(image: Image, lines: Sequence[Box], pixels_per_pt: float) -> Image:
-    """A copy with these places highlighted. `lines` are in points from the top left."""
+def mark_lines(image: Image, lines: Sequence[Box], pixels_per_unit: float, *, margin: float, frame: float) -> Image:
+    """A copy with these places highlighted and framed. `lines`, `margin` and `frame` are in units from the top left."""
     from PIL import Image as images
     from PIL import ImageChops, ImageDraw
 
-    boxes = [tuple(round(each * pixels_per_pt) for each in _widened(line)) for line in lines]
+    boxes = [tuple(round(each * pixels_per_unit) for each in _widened(line, margin)) for line in lines]
     ink = images.new("RGB", image.size, (255, 255, 255))
     pen = ImageDraw.Draw(ink)
     for box in boxes:
         pen.rectangle(box, fill=MARK_RGB)
     marked = ImageChops.multiply(image, ink)
-    frame = ImageDraw.Draw(marked)
+    framing = ImageDraw.Draw(marked)
     for box in boxes:
-        frame.rectangle(box, outline=EDGE_RGB, width=max(1, round(0.6 * pixels_per_pt)))
+        framing.rectangle(box, outline=EDGE_RGB, width=max(1, round(frame * pixels_per_unit)))
     return marked
 
 
-def _widened(line: Box) -> Box:
+def _widened(line: Box, margin: float) -> Box:
     x0, y0, x1, y1 = line
-    return (x0 - MARK_MARGIN_PT, y0 - MARK_MARGIN_PT, x1 + MARK_MARGIN_PT, y1 + MARK_MARGIN_PT)
+    return (x0 - margin, y0 - margin, x1 + margin, y1 + margin)
 
 
-def _as_image(drawn: DrawnPage) -> Image:
+def _as_picture(kept: KeptPicture, place: PicturePlace) -> PagePicture:
+    lines = () if place.box is None else (place.box,)
+    return PagePicture(kept.image, kept.width, kept.height, lines, is_paper=place.kind != "image")
+
+
+def _smaller(whole: KeptPicture) -> KeptPicture:
+    small = whole.image.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return KeptPicture(small, whole.width, whole.height)
+
+
+def _image(width_px: int, height_px: int, rgb: bytes) -> Image:
     from PIL import Image as images
 
-    return images.frombytes("RGB", (drawn.width_px, drawn.height_px), drawn.rgb)
-
-
-def _load(file: Path) -> tuple[Image, float, float] | None:
-    """A kept picture, marked as used just now; None when there is none, or none that is whole."""
-    from PIL import Image as images
-
-    try:
-        with images.open(file, formats=("PNG",)) as opened:
-            width_pt, height_pt = map(float, str(opened.info["size_pt"]).split())
-            image = opened.convert("RGB")
-        os.utime(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, SyntaxError):  # what Pillow makes of a file that is not whole
-        log.info("a kept picture is damaged and is drawn again")
-        return None
-    return image, width_pt, height_pt
+    return images.frombytes("RGB", (width_px, height_px), rgb)

@@ -108,6 +108,8 @@ class LookSettings(Section):
     theme: Literal["homebody-dark", "homebody-light"] = "homebody-dark"
     pictures: Literal["auto", "kitty", "sixel", "blocks", "off"] = "auto"
     """How pictures are drawn: by what the terminal says it can, or as named here; `blocks` works everywhere."""
+    pictures: Literal["auto", "kitty", "sixel", "blocks", "off"] = "auto"
+    """How pictures are drawn: by what the terminal says it can, or as named here; `blocks` works everywhere."""
 
 
 class Settings(Section):

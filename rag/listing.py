@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import cast
+from typing import Any, cast
 
+from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
 from rag.library_db import LibraryDb
+from rag.readers.sniff import FORMAT_BY_EXTENSION
 from rag.records import DocumentRow, DocumentState, Kind
+
+_KIND_OF_FORMAT: dict[str, Kind] = {"picture": "image", "svg": "image", "recording": "audio"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,12 @@ def list_roots(db: LibraryDb) -> tuple[str, ...]:
 
 
 def list_documents(
-    db: LibraryDb, *, containing: str = "", limit: int = 1000, only_failed: bool = False
+    db: LibraryDb,
+    *,
+    containing: str = "",
+    filters: Filters = NO_FILTERS,
+    limit: int = 1000,
+    only_failed: bool = False,
 ) -> tuple[DocumentRow, ...]:
     """Files by path, at most `limit`; `containing` is a part of the path, upper or lower case alike; `only_failed`:
     only those that could not be read.
@@ -46,21 +56,26 @@ def list_documents(
     Those that no reader takes come last: a folder of pictures must not hide its texts.
     """
     failed = " AND documents.state = 'failed'" if only_failed else ""
-    listed = _list(db, containing, limit, f"documents.unsupported = ''{failed}")
+    # What was not read has no kind yet: its name tells.
+    passing, parameters = document_condition(replace(filters, suffixes=filters.suffixes | _suffixes_of(filters.kinds)))
+    register_functions(db)
+    asked = (containing, passing, parameters)
+    listed = _list(db, asked, limit, f"documents.unsupported = ''{failed}")
     if len(listed) < limit and not only_failed:
-        listed += _list(db, containing, limit - len(listed), "documents.unsupported <> ''")
+        listed += _list(db, asked, limit - len(listed), "documents.unsupported <> ''")
     return listed
 
 
-def _list(db: LibraryDb, containing: str, limit: int, condition: str) -> tuple[DocumentRow, ...]:
+def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, condition: str) -> tuple[DocumentRow, ...]:
+    containing, passing, parameters = asked
     rows = db.query(
         "SELECT path_text, title, kind, iif(unsupported <> '', 'unsupported', documents.state), contents.state,"
         " reason, size_bytes,"
         " (SELECT count(*) FROM chunks WHERE chunks.content_id = documents.content_id),"
         " (SELECT count(*) FROM chunks JOIN vectors USING (chunk_id) WHERE chunks.content_id = documents.content_id)"
         " FROM documents LEFT JOIN contents USING (content_id)"
-        rf" WHERE {condition} AND path_text LIKE '%' || ? || '%' ESCAPE '\' ORDER BY path LIMIT ?",
-        (containing.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_"), limit),
+        rf" WHERE {condition} AND {passing} AND path_text LIKE '%' || ? || '%' ESCAPE '\' ORDER BY path LIMIT ?",
+        (*parameters, containing.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_"), limit),
     )
     return tuple(
         DocumentRow(
@@ -74,6 +89,12 @@ def _list(db: LibraryDb, containing: str, limit: int, condition: str) -> tuple[D
             embedded_count=embedded_count,
         )
         for path, title, kind, document_state, content_state, reason, size_bytes, chunk_count, embedded_count in rows
+    )
+
+
+def _suffixes_of(kinds: Collection[Kind]) -> frozenset[str]:
+    return frozenset(
+        f".{extension}" for extension, form in FORMAT_BY_EXTENSION.items() if _KIND_OF_FORMAT.get(form, "text") in kinds
     )
 
 

@@ -6,6 +6,7 @@ Installed once and kept: leaving it does not end the indexing that it owns.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,11 +14,11 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Footer, Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from app.keys import bindings
 from app.messages import Failure, IndexEnded, IndexStep, LibraryListed, WorkFailed
 from app.present import (
+    document_facts,
     document_row,
     failure_of,
     index_activity,
@@ -29,6 +30,8 @@ from app.present import (
 from app.screens.dialogs import CleanInput, ConfirmDialog, PathDialog
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean
+from app.widgets.filter_hints import FilterHints
+from app.widgets.listing import Listing, Shown
 from app.widgets.status_bar import StatusBar
 from app.wording import short_path
 from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
@@ -65,8 +68,11 @@ class LibraryScreen(HomeScreen):
         yield status
         yield Static("", markup=False, id="library-head")
         yield Static("", markup=False, id="index-progress")
-        yield CleanInput(placeholder="/ to filter by path", id="filter", compact=True)
-        yield OptionList(id="documents", markup=False)
+        yield CleanInput(
+            placeholder="/ filters: part of a path  kind:picture  in:~/scans  after:2025", id="filter", compact=True
+        )
+        yield FilterHints()
+        yield Listing("documents", self._preview)
         yield Static("", markup=False, id="nothing")
         yield Footer(show_command_palette=False)
 
@@ -105,11 +111,13 @@ class LibraryScreen(HomeScreen):
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
     def look(self, home: Home, containing: str, *, only_failed: bool) -> None:
-        from pipelines.errors import EXPECTED_ERRORS
+        from pipelines.errors import EXPECTED_ERRORS, QueryNotUnderstood
 
         try:
             documents = home.documents(containing=containing, limit=MOST_DOCUMENTS, only_failed=only_failed)
             self.post_message(LibraryListed(home.library(), documents, (containing, only_failed)))
+        except QueryNotUnderstood:
+            return  # a filter that is half written: the line below it says what may come
         except EXPECTED_ERRORS as error:
             self.post_message(WorkFailed(failure_of(error)))
 
@@ -133,22 +141,37 @@ class LibraryScreen(HomeScreen):
 
     def _show_documents(self, documents: list[DocumentRow]) -> None:
         if documents != self._documents:
-            at = self._list.highlighted or 0
+            at = self._place_of_highlighted(documents)
             self._documents = documents
-            self._list.clear_options()
-            self._list.add_options([Option(document_row(each)) for each in documents])
-            if documents:
-                self._list.highlighted = min(at, len(documents) - 1)
+            self.query_one(Listing).set_rows([document_row(each) for each in documents], at)
         nothing = self.query_one("#nothing", Static)
         if self._only_failed:
             nothing.update("Every file could be read.")
         else:
-            nothing.update("No path contains this." if self._containing else "Press a to add a folder.")
+            nothing.update("No file fits this." if self._containing else "Press a to add a folder.")
         nothing.display = not documents
+
+    def _place_of_highlighted(self, documents: Sequence[DocumentRow]) -> int:
+        """In a new list: of the same file, or about where it was."""
+        at = self._list.highlighted or 0
+        if at < len(self._documents):
+            path = self._documents[at].path
+            return next((row for row, each in enumerate(documents) if each.path == path), at)
+        return at
+
+    def _preview(self, row: int) -> Shown:
+        """A file, and how it looks."""
+        from pipelines.page_picture import picture_place
+
+        document = self._documents[row]
+        # What could not be read is not tried again by everyone who passes by: its reason stands there.
+        is_read = document.state not in ("failed", "unsupported")
+        return picture_place(document.path, document.kind) if is_read else None, document_facts(document)
 
     @on(Input.Changed, "#filter")
     def filter_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self.query_one(FilterHints).follow(event.value, event.input.cursor_position)
         self.list_documents()
 
     @on(Input.Submitted, "#filter")
@@ -290,6 +313,7 @@ class LibraryScreen(HomeScreen):
 
     def action_only_failed(self) -> None:
         self._only_failed = not self._only_failed
+        self.query_one(StatusBar).title = "Library · only what could not be read" if self._only_failed else "Library"
         self.list_documents()
 
     def action_stop(self) -> None:
@@ -328,6 +352,9 @@ class LibraryScreen(HomeScreen):
         )
         self.post_message(IndexStep(Notice(said)))
         self.post_message(IndexEnded())
+
+    def action_preview(self) -> None:
+        self.query_one(Listing).toggle_preview()
 
     def action_filter(self) -> None:
         self.query_one("#filter").focus()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.widgets import Footer, Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from app.keys import bindings
 from app.messages import SearchDone, SearchFailed
@@ -16,7 +16,9 @@ from app.present import failure_of, hit_row
 from app.query_completion import completion_of
 from app.screens.dialogs import CleanInput
 from app.screens.home_screen import HomeScreen
+from app.terminal_text import clean_line
 from app.widgets.filter_hints import FilterHints
+from app.widgets.listing import Listing, Shown
 from app.widgets.source_row import Sources
 from app.widgets.status_bar import StatusBar
 from app.wording import counted
@@ -63,7 +65,7 @@ class SearchScreen(HomeScreen):
         yield QueryInput(placeholder="What to look for", id="query", compact=True)
         yield FilterHints()
         yield Static(FIRST_WORDS, markup=False, id="search-note")
-        yield OptionList(id="hits", markup=False)
+        yield Listing("hits", self._preview)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -119,13 +121,21 @@ class SearchScreen(HomeScreen):
             return
         result = event.result
         self._hits = list(result.hits)
-        self._list.clear_options()
-        self._list.add_options([Option(hit_row(hit)) for hit in self._hits])
+        self.query_one(Listing).set_rows([hit_row(hit) for hit in self._hits])
         said = [NOTHING] if not self._hits else [f"{counted(len(self._hits), 'passage')} in {result.seconds:.2f} s"]
         self._note("\n".join([*said, *(f"{each.text} {each.hint}".strip() for each in result.notices)]))
         if self._hits:
-            self._list.highlighted = 0
             self._list.focus()
+
+    def _preview(self, row: int) -> Shown:
+        """A hit's file and place, and how it looks."""
+        from pipelines.page_picture import picture_place
+
+        hit = self._hits[row]
+        name = clean_line(hit.path.rpartition("/")[2])
+        where = clean_line(str(hit.chunk.locator))
+        words = Content.styled(name, "bold") + (Content.styled(f" · {where}", "$text-muted") if where else "")
+        return picture_place(hit.path, hit.kind, hit.chunk.locator, hit.chunk.text), words
 
     def on_search_failed(self, event: SearchFailed) -> None:
         event.stop()
@@ -148,6 +158,9 @@ class SearchScreen(HomeScreen):
 
     def action_query(self) -> None:
         self._line.focus()
+
+    def action_preview(self) -> None:
+        self.query_one(Listing).toggle_preview()
 
     def action_close(self) -> None:
         if self._line.has_focus and self._hits:

@@ -1,7 +1,8 @@
 """A citation opened at its place: what is cited marked in its surroundings, or on a picture of its page.
 
 Walks through what is cited together: the sources of an answer, with the sentences that rest on each, or the hits of a
-search. Passages come in a window that follows the reader; a page's picture is drawn when it is asked for.
+search. Passages come in a window that follows the reader; a page's picture is drawn when it is asked for. A picture of
+its own is shown first, with the text that was read on it one key away.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from app.widgets.passage_list import Edge
     from app.widgets.source_row import Sources
     from pipelines.home import Home, PassageView
-    from pipelines.page_picture import PagePicture
+    from pipelines.page_picture import PicturePlace
     from pipelines.turn import Citation, Locator
 
 LOST = "This passage has left the library since. This is what was quoted:"
@@ -40,6 +41,9 @@ MORE_PASSAGES = 8
 """Asked for at once when the reader comes to an edge."""
 MOST_CLAIMS = 3
 MAX_CLAIM_CHARS = 300
+MAX_NOTE_CHARS = 200
+NOT_ON_PAGE = "The words that were quoted could not be found on this page."
+OFF = Failure("Pictures are switched off in the settings.", "look.pictures there says how they are drawn")
 
 
 class SourceScreen(HomeScreen):
@@ -51,6 +55,8 @@ class SourceScreen(HomeScreen):
         self._sources = sources
         self._index = index
         self._shows_picture = False
+        self._wants_picture: bool | None = None
+        """What the user chose last; None before: then pictures are shown as such, and pages as text."""
 
     def compose(self) -> ComposeResult:
         yield StatusBar()
@@ -64,6 +70,14 @@ class SourceScreen(HomeScreen):
     def cited(self) -> Citation:
         return self._sources.citations[self._index]
 
+    @property
+    def _place(self) -> PicturePlace | None:
+        """Where what is cited can be seen; None for what has no looks."""
+        from pipelines.page_picture import picture_place
+
+        cited = self.cited
+        return picture_place(cited.path, cited.kind, cited.locator, cited.quote)
+
     def on_mount(self) -> None:
         self.show_citation()
 
@@ -71,7 +85,8 @@ class SourceScreen(HomeScreen):
         """Name the source at once; passage and picture follow from threads."""
         cited = self.cited
         self._show_head("")
-        self._shows_picture = self._shows_picture and cited.locator.page is not None
+        wants = cited.kind == "image" if self._wants_picture is None else self._wants_picture
+        self._shows_picture = wants and self._place is not None and self.homebody.picture_protocol != "off"
         self._arrange()
         self.refresh_bindings()
         if cited.chunk_id is None:
@@ -162,13 +177,16 @@ class SourceScreen(HomeScreen):
         if event.index == self._index:
             await self.query_one(PassageList).add(event.edge, event.chunks)
 
-    # --- the page as a picture ---
+    # --- as a picture ---
 
     def action_picture(self) -> None:
-        if self.cited.locator.page is None:
-            self.say(Failure("Only pages of a PDF can be shown as pictures."), severity="information")
+        if self._place is None:
+            self.say(Failure("Only pictures and pages of a PDF can be shown."), severity="information")
             return
-        self._shows_picture = not self._shows_picture
+        if not self._shows_picture and self.homebody.picture_protocol == "off":
+            self.say(OFF, severity="information")
+            return
+        self._wants_picture = self._shows_picture = not self._shows_picture
         self._arrange()
         if self._shows_picture:
             self._draw()
@@ -189,23 +207,17 @@ class SourceScreen(HomeScreen):
 
     def _draw(self) -> None:
         self.query_one(Picture).show(None)
-        cited = self.cited
-        if self.home is not None and cited.locator.page is not None:
-            self._note(f"Drawing page {cited.locator.page} …")
-            self.draw_page(self.home, cited, self._index)
+        place = self._place
+        if self.home is not None and place is not None:
+            self._note(f"Drawing page {place.page} …" if place.page else "Drawing the picture …")
+            self.draw_picture(self.home, place, self._index)
 
     @work(thread=True, exclusive=True, group="page", exit_on_error=False)
-    def draw_page(self, home: Home, cited: Citation, index: int) -> None:
-        from dataclasses import replace
-
+    def draw_picture(self, home: Home, place: PicturePlace, index: int) -> None:
         from pipelines.errors import EXPECTED_ERRORS
 
-        at = cited.locator
         try:
-            picture = home.pages.picture(cited.path, at.page or 1, cited.quote)
-            if not picture.lines and at.box is not None:  # a scan: its words were read from the picture itself
-                picture = replace(picture, lines=(at.box,))
-            self.post_message(PageDrawn(index, picture))
+            self.post_message(PageDrawn(index, home.pages.picture(place)))
         except EXPECTED_ERRORS as error:
             self.post_message(PageDrawn(index, None, failure_of(error)))
 
@@ -213,21 +225,25 @@ class SourceScreen(HomeScreen):
         event.stop()
         if event.index != self._index or not self._shows_picture:
             return
-        if event.picture is None:
+        picture = event.picture
+        if picture is None:
             self._shows_picture = False
             self._arrange()
             if event.failure is not None:
                 self.say(event.failure)
             return
-        self._note("" if event.picture.lines else "The words that were quoted could not be found on this page.")
-        self.query_one(Picture).show(event.picture.marked(), _focus(event.picture))
+        if picture.is_paper:
+            self._note("" if picture.lines else NOT_ON_PAGE)
+        else:  # what is said about it cannot be read off it
+            self._note(on_one_line(self.cited.quote, limit=MAX_NOTE_CHARS))
+        self.query_one(Picture).show(picture.marked(), picture.focus, whole=not picture.is_paper)
 
     # --- keys ---
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A page's picture is offered where there is one."""
+        """A picture is offered where there is one."""
         if action == "picture":
-            return self.cited.locator.page is not None
+            return self._place is not None
         return super().check_action(action, parameters)
 
     def action_next(self) -> None:
@@ -275,12 +291,3 @@ def _headings(view: PassageView) -> str:
     return HEADING_SEPARATOR.join(
         part for part in (headings if headings[:1] == [title] else [title, *headings]) if part
     )
-
-
-def _focus(picture: PagePicture) -> tuple[float, float, float, float] | None:
-    """The cited lines in the picture's pixels."""
-    if not picture.lines:
-        return None
-    lefts, tops, rights, bottoms = zip(*picture.lines, strict=True)
-    scale = picture.pixels_per_pt
-    return (min(lefts) * scale, min(tops) * scale, max(rights) * scale, max(bottoms) * scale)

@@ -19,6 +19,7 @@ from app.marks import without_marks
 from app.messages import Failure
 from app.present import ENDINGS, annotated_markdown, answer_figures, answer_verdict, copied_answer
 from app.terminal_text import TerminalTextFilter, clean
+from app.widgets.picture_row import PictureRow, pictures_named_in, pictures_of_sources
 from app.widgets.source_row import ShowSource, SourceRow, Sources
 from app.widgets.sourced_markdown import SOURCE_SCHEME
 from app.widgets.streaming_markdown import StreamingMarkdown
@@ -55,18 +56,22 @@ class TurnView(VerticalGroup):
         self._clock: Timer | None = None
         self._is_saved = saved is not None
         self._question = Static(clean(question) or "(pasted text)", markup=False, classes="question")
+        self._attached = PictureRow(pictures_named_in(question))
         self._state = Static("", markup=False, classes="state")
         self._body = StreamingMarkdown(annotated_markdown(self.text, self._sentences))
         self._note = Static("", markup=False, classes="note")
         self._sources = VerticalGroup(*self._source_rows(), classes="sources")
+        self._seen = PictureRow(pictures_of_sources(self.sources))
         self._figures = Static("", markup=False, classes="figures")
 
     def compose(self) -> ComposeResult:
         yield self._question
+        yield self._attached
         yield self._state
         yield self._body
         yield self._note
         yield self._sources
+        yield self._seen
         yield self._figures
 
     def on_mount(self) -> None:
@@ -118,6 +123,7 @@ class TurnView(VerticalGroup):
         if not self.is_attached:
             return  # homebody is being left; the library has the answer
         await self._sources.mount_all(self._source_rows())
+        await self._seen.add(pictures_of_sources(self.sources))
         self._show_outcome()
 
     def _show_outcome(self) -> None:

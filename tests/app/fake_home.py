@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipelines.errors import NoSuchConversation
+from pipelines.errors import NoSuchConversation, ReadError
 from pipelines.events import (
     AnswerDone,
     AnswerEvent,
@@ -29,7 +29,7 @@ from pipelines.events import (
 )
 from pipelines.home import ConversationSummary, EnginesStatus, LibraryStatus, PassageView, SavedTurn
 from pipelines.look import Look
-from pipelines.page_picture import PagePicture
+from pipelines.page_picture import PagePicture, PicturePlace
 from pipelines.paths import HomePaths
 from pipelines.settings import LibrarySettings, LookSettings, Settings
 from pipelines.transcribe import TranscribeEvent
@@ -137,16 +137,25 @@ class FakeConversations:
 
 
 class FakePages:
-    """Pages as pictures, by path and number."""
+    """Pages and pictures, by path and number; those that are not known cannot be read."""
 
     def __init__(self) -> None:
-        self.pictures: dict[tuple[str, int], PagePicture | Exception] = {}
-        self.history: list[tuple[str, int, str]] = []
-        """Path, page and text of each picture that was asked for."""
+        self.pictures: dict[tuple[str, int | None], PagePicture | Exception] = {}
+        self.history: list[PicturePlace] = []
+        """Each picture that was asked for at its full size."""
+        self.glanced_at: list[PicturePlace] = []
+        """Each small one."""
 
-    def picture(self, path: str, page: int, text: str) -> PagePicture:
-        self.history.append((path, page, text))
-        found = self.pictures[path, page]
+    def picture(self, place: PicturePlace) -> PagePicture:
+        self.history.append(place)
+        return self._found(place)
+
+    def thumbnail(self, place: PicturePlace) -> PagePicture:
+        self.glanced_at.append(place)
+        return self._found(place)
+
+    def _found(self, place: PicturePlace) -> PagePicture:
+        found = self.pictures.get((place.path, place.page)) or ReadError(f"{place.path} is not there")
         if isinstance(found, Exception):
             raise found
         return found

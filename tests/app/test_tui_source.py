@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from app.picture_drawing import QUADRANTS
 from app.screens.source import SourceScreen
 from app.widgets.passage_list import MOST_MOUNTED, PassageList, PassageView
-from app.widgets.picture import QUADRANTS, Picture
+from app.widgets.picture import Picture
 from pipelines.errors import ReadError
 from pipelines.home import PassageView as StoredPassage
-from pipelines.page_picture import PagePicture
+from pipelines.page_picture import PagePicture, PicturePlace
 from pipelines.turn import Citation, Evidence, Locator
 from rag.records import Chunk
 from tests.app.fake_home import TIMINGS, FakeHome, done, sentence
@@ -147,7 +148,7 @@ async def test_a_page_is_shown_as_a_picture_and_as_text_again() -> None:
         await pilot.press("p")
         await settle(pilot)
         picture = app.screen.query_one(Picture)
-        assert home.pages.history == [(PDF, 51, "Passage number 50.")]
+        assert home.pages.history == [PicturePlace(PDF, "text", 51, None, "Passage number 50.")]
         assert app.focused is picture
         await wait_until(pilot, lambda: picture.size.height > 15)  # the note above it has gone
         await pilot.pause()
@@ -209,7 +210,7 @@ async def test_what_has_no_pages_has_no_picture() -> None:
         await settle(pilot)
         await pilot.press("ctrl+o")
         await settle(pilot)
-        assert "Page" not in screen_text(app).splitlines()[-1]
+        assert "Picture" not in screen_text(app).splitlines()[-1]
         await pilot.press("p")
         await settle(pilot)
         assert "quoted" in screen_text(app)
