@@ -178,6 +178,8 @@ class ModelEntry(_Frozen):
                 raise ValueError(f"{self.id}: {file.name} has no SHA-256, and no hub gives one")
         if stray := set(self.default_order) - set(self.tasks):
             raise ValueError(f"{self.id}: a default for {sorted(stray)}, which it does not do")
+        if "vision" in self.tasks and not any(file.name.lower().startswith("mmproj") for file in self.files[1:]):
+            raise ValueError(f"{self.id}: reading pictures takes an mmproj file beside the model's")
         if "embed" in self.tasks and self.embedding is None:
             raise ValueError(f"{self.id}: an embedder needs [embedding]")
         return self
@@ -186,6 +188,13 @@ class ModelEntry(_Frozen):
     def bytes(self) -> int:
         """Of all files together; a guess where the catalogue has only that."""
         return sum(file.bytes_or_guess for file in self.files)
+
+    @property
+    def projector(self) -> ModelFile | None:
+        """The file that makes pictures readable for a language model; None for models that read text only."""
+        if self.format != "gguf" or "vision" not in self.tasks:
+            return None
+        return next(file for file in self.files[1:] if file.name.lower().startswith("mmproj"))
 
     @property
     def in_wheels(self) -> bool:

@@ -16,6 +16,10 @@ DEFAULT_CONTEXT_TOKENS = 8192
 MICRO_BATCH_TOKENS = 512
 """llama.cpp's n_ubatch: that many rows of logits are kept while a prompt is read."""
 FIXED_BUFFER_BYTES = 96 * 2**20
+ENCODER_BUFFER_BYTES = 192 * 2**20
+"""Of an image encoder at work, and of the picture that it is given."""
+PICTURES_KEPT_BYTES = 64 * 2**20
+"""For the embeddings of the last pictures (`vision_llama.CACHE_BYTES`)."""
 MEMORY_SHARE = 0.9
 """Of the free memory; the rest is left to everything else."""
 KV_SHARE_OF_WEIGHTS_PER_TOKEN = 1 / 40_000
@@ -123,11 +127,17 @@ def needed_memory_bytes(
         # A session of ONNX Runtime or CTranslate2: weights, and activations that were never seen above half of them.
         return entry.bytes + entry.bytes // 2 + FIXED_BUFFER_BYTES
     tokens = min(context_tokens, entry.context_tokens or context_tokens)
+    pictures = needed_for_pictures_bytes() if entry.projector is not None else 0
     if entry.architecture is None:
-        return int(entry.bytes * (1 + tokens * KV_SHARE_OF_WEIGHTS_PER_TOKEN)) + 4 * FIXED_BUFFER_BYTES
+        return int(entry.bytes * (1 + tokens * KV_SHARE_OF_WEIGHTS_PER_TOKEN)) + 4 * FIXED_BUFFER_BYTES + pictures
     logits = MICRO_BATCH_TOKENS * entry.architecture.vocabulary_tokens * 4
     kv_cache = tokens * entry.architecture.kv_bytes_per_token(kv_bytes_per_value)
-    return entry.bytes + kv_cache + logits + FIXED_BUFFER_BYTES
+    return entry.bytes + kv_cache + logits + FIXED_BUFFER_BYTES + pictures
+
+
+def needed_for_pictures_bytes() -> int:
+    """What looking takes besides the encoder's weights: its buffers, and embeddings that are kept."""
+    return ENCODER_BUFFER_BYTES + PICTURES_KEPT_BYTES
 
 
 def fits(

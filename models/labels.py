@@ -8,6 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+MODEL_ID = "efficientnet-lite2"
+"""Of the labeller that homebody carries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

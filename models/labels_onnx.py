@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsMissing
-from models.labels import Label
+from models.labels import MODEL_ID, Label
 from models.onnx_session import CPU, OnnxPlacement, SessionReport, open_session, read_model
 
-MODEL_ID = "efficientnet-lite2"
 NEEDED_BYTES = 120 << 20
 SIDES_PX = {"lite0": 224, "lite2": 260}
 """Of the square that each variant looks at."""

@@ -15,6 +15,10 @@ Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tupl
 """Corners in pixels, clockwise from the upper left one of the text as it is read."""
 
 
+MODEL_ID = "pp-ocrv6-small"
+"""Of the engine that homebody carries."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextLine:
     """A line of text that was found in a picture."""

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from models.checksum import unchanged_sha256_of
 from models.errors import EngineFailed, WeightsMissing
-from models.ocr import TextLine
+from models.ocr import MODEL_ID, TextLine
 from models.onnx_session import CPU, OnnxPlacement, OnnxSession, SessionReport, open_model
 
-MODEL_ID = "pp-ocrv6-small"
 NEEDED_BYTES = 400 << 20
 """Measured: 32 MB of weights, and what a page of 2,000 pixels takes on its way through the networks."""
 MIN_SIDE_PX = 4

@@ -21,6 +21,7 @@ import numpy as np
 from models.chat import ImagePart
 from models.engine_thread import compute
 from models.errors import EngineFailed, UnsupportedInput, WeightsDamaged
+from models.fit import PICTURES_KEPT_BYTES
 from models.llama_model import native_path
 from models.llama_options import Aborted
 from models.llama_vocab import TokenIds
@@ -30,8 +31,8 @@ from models.picture_chunks import ChunkShape, Embeddings, EncodedPictures, Layou
 
 LOGGER = logging.getLogger(__name__)
 
-CACHE_BYTES = 64 * 2**20
-"""For embeddings: some 60 pictures of SmolVLM2, 15 to 30 of the Qwens."""
+CACHE_BYTES = PICTURES_KEPT_BYTES
+"""For embeddings: some 30 pictures of 512 tokens and a width of 1,024."""
 MAX_ASPECT = 16
 """A thinner picture is widened with grey: some preprocessing makes nothing of it, or a very long row of tiles."""
 _GREY = 128

@@ -1,8 +1,8 @@
 """Answer one question: find what the files say, build the prompt, stream the model's words, check them, keep all.
 
 The question is saved before anything else happens, the answer about once a second while it streams, so that a crash
-loses at most its last second. Knows nothing of screens, of files on disk or of which engines run: it is handed a
-search, a loan of a chat model, and yields events.
+loses at most its last second. Pictures go to a model that sees, where there is one (`sight.py`). Knows nothing of
+screens, of files on disk or of which engines run: it is handed a search, a loan of a chat model, and yields events.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from models.chat import ChatModel, GenerationOptions, PromptProgress, TextDelta, Usage
 from pipelines.answer_record import AnswerRecord
+from pipelines.conversation_pictures import ConversationPictures, ShownPicture
 from pipelines.conversations import PastTurn, SavedConversations
 from pipelines.errors import EXPECTED_ERRORS, EmptyQuestion, FileNotUsable
 from pipelines.events import AnswerDone, AnswerEvent, EngineLoading, Notice, PromptBuilt, Retrieved, TurnStarted
@@ -22,9 +22,10 @@ from pipelines.excerpts import Embed, Excerpts, Split, rank_excerpts, split_long
 from pipelines.foreground import Foreground
 from pipelines.grounding import check
 from pipelines.passages import Passage
-from pipelines.prompt import BuiltPrompt, PromptBuilder, PromptLimits
+from pipelines.prompt import BuiltPrompt, PromptBuilder, PromptLimits, PromptPictures
 from pipelines.question import Need, conversation_speaks_of, fitting, place_of_last, understand
 from pipelines.settings import Settings
+from pipelines.sight import BorrowChat, Eyesight, Sight, Voice
 from pipelines.turn import Answer, Attachment, Placement, Timings, Turn
 from rag.query import ParsedQuery, parse_query
 from rag.records import Hit
@@ -42,8 +43,6 @@ CLEARLY_NEARER = 0.1
 
 SearchLibrary = Callable[[ParsedQuery, int], Sequence[Hit]]
 """A query and how many passages are wanted; best first."""
-BorrowChat = Callable[[], AbstractContextManager[ChatModel]]
-"""The chat model for this caller alone until the block is left; loads it first if need be."""
 
 
 @dataclass(slots=True)
@@ -52,6 +51,7 @@ class _Spoken:
 
     usage: Usage | None = None
     first_word_at_s: float | None = None
+    model: str = ""
 
 
 class AnswerPipeline:
@@ -69,25 +69,28 @@ class AnswerPipeline:
         foreground: Foreground | None = None,
         chat_to_load: Callable[[], str] = lambda: "",
         prefill_tokens_per_s: Callable[[], float] = lambda: 0.0,
-        observe: Callable[[Usage], None] = lambda _usage: None,
+        seeing: Callable[[], Voice | None] = lambda: None,
+        pictures: ConversationPictures | None = None,
+        observe: Callable[[str, Usage], None] = lambda _model, _usage: None,
         placement: Callable[[], dict[str, Placement]] = dict,
         library_is_empty: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`split` cuts a long attachment (`rag.chunking.Chunker.split`). `embed`, where there is an embedder, ranks
         such passages and settles what words leave open in grounding. `chat_to_load` names the model when borrowing
-        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was; `observe` is told how
-        each answer went. `clock` counts seconds.
+        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was; `seeing` gives the model
+        that is shown pictures, and `pictures` keeps them; `observe` is told how each answer of a model went. `clock`
+        counts seconds.
         """
         self._settings = settings
         self._search = search
-        self._borrow_chat = borrow_chat
         self._conversations = conversations
         self._split = split
         self._embed = embed
         self._foreground = foreground or Foreground()
-        self._chat_to_load = chat_to_load
         self._prefill_tokens_per_s = prefill_tokens_per_s
+        blind = Voice(borrow_chat, chat_to_load, prefill_tokens_per_s)
+        self._eyesight = Eyesight(blind, seeing=seeing, pictures=pictures)
         self._observe = observe
         self._placement = placement
         self._library_is_empty = library_is_empty
@@ -109,7 +112,7 @@ class AnswerPipeline:
         asked = parse_query(typed) if turn.use_library else ParsedQuery(typed)
         if not asked.text:
             raise EmptyQuestion("nothing was asked beside the filters", hint="`homebody search` lists what they choose")
-        if turn.attachments and not any(attachment.text.strip() for attachment in turn.attachments):
+        if turn.attachments and not any(each.text.strip() or each.picture for each in turn.attachments):
             names = ", ".join(attachment.name for attachment in turn.attachments)
             raise FileNotUsable(f"{names}: there is no text in it", hint="give a file with text, or ask without it")
         history: Sequence[PastTurn] = ()
@@ -139,7 +142,9 @@ class AnswerPipeline:
         started_s: float,
     ) -> Iterator[AnswerEvent]:
         question = asked.text
-        attachments = turn.attachments
+        sight = self._eyesight.look(turn.attachments, history, stop)
+        yield from sight.notices
+        attachments = sight.texts
         if len(question) > self._long_question_characters():
             question, pasted = split_long_question(question)
             attachments = (*attachments, pasted)
@@ -158,27 +163,30 @@ class AnswerPipeline:
                     yield Notice(
                         "Only the files that the filters choose were looked at.", "leave the filters out to look at all"
                     )
-                if not hits and not attachments and not _may_be_talked_about(need, history):
+                if not hits and not attachments and not sight.sees and not _may_be_talked_about(need, history):
                     yield from self._say_nothing_found(question, record, started_s)
                     return
             if stop.is_set():
-                yield AnswerDone(self._done(record, "", started_s, _Spoken(), (), question, finish="stopped"))
+                yield AnswerDone(self._done(record, started_s, _Spoken(), (), question, finish="stopped"))
                 return
-            if model_id := self._chat_to_load():
+            if model_id := sight.voice.to_load():
                 yield EngineLoading(model_id, "chat")
             asks_files = bool(attachments) or (turn.use_library and (bool(hits) or not need.is_talk))
-            with self._borrow_chat() as model:
-                builder = PromptBuilder(model, self._limits(), history, question, asks_files=asks_files)
+            with sight.voice.borrow() as model:
+                builder = PromptBuilder(
+                    model, self._limits(sight), history, question, asks_files=asks_files, pictures=_shown(sight)
+                )
                 prompt, notices = self._build(builder, question, attachments, _news(hits, need, builder))
                 yield from notices
                 yield PromptBuilt(
                     len(prompt.new_passages), prompt.passages_left_out, prompt.turns_left_out, prompt.prompt_tokens
                 )
                 record.asks(prompt, search_query=need.query, model=model.model_id)
-                spoken = _Spoken()
+                spoken = _Spoken(model=model.model_id)
                 yield from self._speak(model, prompt, turn, record, spoken, stop)
-                model_id = model.model_id
-            answer = self._done(record, model_id, started_s, spoken, prompt.visible_passages, question)
+            seen = self._found_on(prompt.visible_pictures, record, stop)
+            sources = (*prompt.visible_passages, *(each.as_passage() for each in seen if each.text))
+            answer = self._done(record, started_s, spoken, sources, question, pictures=seen)
         yield from record.notices()
         yield AnswerDone(answer)
 
@@ -247,7 +255,19 @@ class AnswerPipeline:
                 yield event
             else:
                 spoken.usage = event
-                self._observe(event)
+                self._observe(spoken.model, event)
+
+    def _found_on(
+        self, pictures: Sequence[ShownPicture], record: AnswerRecord, stop: threading.Event
+    ) -> tuple[ShownPicture, ...]:
+        """The pictures that the model saw, with what the program itself finds on them: what the answer is held
+        against. Looked at once a picture, after the answer is written: nobody waits for its first word."""
+        keeper = self._eyesight.pictures
+        if keeper is None or not pictures or stop.is_set():
+            return tuple(pictures)
+        found = tuple(keeper.text_of(each, stop) for each in pictures)
+        record.found_on(found)
+        return found
 
     def _say_nothing_found(self, question: str, record: AnswerRecord, started_s: float) -> Iterator[AnswerEvent]:
         if self._library_is_empty():
@@ -255,19 +275,19 @@ class AnswerPipeline:
         record.add(NOTHING_FOUND)
         spoken = _Spoken(first_word_at_s=self._clock())
         yield TextDelta(NOTHING_FOUND)
-        answer = self._done(record, "", started_s, spoken, (), question)
+        answer = self._done(record, started_s, spoken, (), question)
         yield from record.notices()
         yield AnswerDone(answer)
 
     def _done(
         self,
         record: AnswerRecord,
-        model_id: str,
         started_s: float,
         spoken: _Spoken,
         sources: Sequence[Passage],
         question: str,
         *,
+        pictures: Sequence[ShownPicture] = (),
         finish: str = "",
     ) -> Answer:
         """Check the whole answer, save it, and say how long everything took."""
@@ -281,7 +301,7 @@ class AnswerPipeline:
             citations=checked.citations,
             grounded=checked.grounded,
             found_nothing=checked.found_nothing,
-            model=model_id,
+            model=spoken.model,
             finish=usage.finish,
             timings=Timings(
                 ttft_s=(spoken.first_word_at_s or ended_s) - started_s,
@@ -293,18 +313,19 @@ class AnswerPipeline:
                 total_s=ended_s - started_s,
             ),
             placement=self._placement(),
+            pictures=tuple(dict.fromkeys(each.path for each in pictures)),
             conversation_id=record.conversation_id,
             turn_id=record.turn_id,
         )
         record.end(answer)
         return answer
 
-    def _limits(self) -> PromptLimits:
+    def _limits(self, sight: Sight) -> PromptLimits:
         return PromptLimits(
             passages=self._settings.answer.passages,
             max_tokens=self._settings.chat.max_tokens,
             first_word_s=self._settings.answer.first_word_s,
-            prefill_tokens_per_s=self._prefill_tokens_per_s(),
+            prefill_tokens_per_s=sight.voice.prefill_tokens_per_s(),
         )
 
     def _long_question_characters(self) -> int:
@@ -325,6 +346,14 @@ def _news(hits: Sequence[Hit], need: Need, builder: PromptBuilder) -> Sequence[H
         return hits
     line = max(hit.cosine or 0.0 for hit in shown) + CLEARLY_NEARER
     return [hit for hit in hits if (hit.cosine or 0.0) >= line]
+
+
+def _shown(sight: Sight) -> PromptPictures | None:
+    """None for a model that does not see."""
+    if not sight.sees:
+        return None
+    new = zip(sight.new, sight.texts_of_new, strict=True)
+    return PromptPictures(tuple(ShownPicture.of(picture, text) for picture, text in new), sight.images)
 
 
 def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:

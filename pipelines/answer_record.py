@@ -5,12 +5,13 @@ A disk that takes no more ends the saving and is said; it does not end the answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from pipelines.conversations import RunningTurn, SavedConversations
+from pipelines.conversation_pictures import ShownPicture
+from pipelines.conversations import RunningTurn, SavedConversations, Sources
 from pipelines.events import Notice
-from pipelines.passages import Passage
 from pipelines.prompt import BuiltPrompt
 from pipelines.turn import Answer, Turn
 from rag.errors import LibraryError
@@ -29,7 +30,7 @@ class AnswerRecord:
         self._clock = clock
         self._saved_at_s = clock()
         self._pieces: list[str] = []
-        self._passages: tuple[Passage, ...] = ()
+        self._sources = Sources()
         self._search_query = ""
         self._model = ""
         self._notices: list[Notice] = []
@@ -64,10 +65,11 @@ class AnswerRecord:
 
     def asks(self, prompt: BuiltPrompt, *, search_query: str, model: str) -> None:
         """Save what the model is about to read."""
-        self._passages, self._search_query, self._model = prompt.new_passages, search_query, model
+        self._sources = Sources(prompt.new_passages, prompt.new_pictures)
+        self._search_query, self._model = search_query, model
         if self._running is not None:
             try:
-                self._running.asks(prompt.user_message, self._passages, search_query=search_query, model=model)
+                self._running.asks(prompt.user_message, self._sources, search_query=search_query, model=model)
             except LibraryError as error:
                 self._give_up(error)
 
@@ -80,12 +82,18 @@ class AnswerRecord:
                 self._give_up(error)
             self._saved_at_s = self._clock()
 
+    def found_on(self, pictures: Sequence[ShownPicture]) -> None:
+        """What the program found on the pictures of this turn; saved with its end."""
+        texts = {each.digest: each.text for each in pictures}
+        known = (replace(each, text=texts.get(each.digest, each.text)) for each in self._sources.pictures)
+        self._sources = replace(self._sources, pictures=tuple(known))
+
     def end(self, answer: Answer) -> None:
         """The turn ended as it should, or was stopped."""
         self._ended = True
         if self._running is not None:
             try:
-                self._running.done(answer, self._passages, search_query=self._search_query)
+                self._running.done(answer, self._sources, search_query=self._search_query)
             except LibraryError as error:
                 self._give_up(error)
 
@@ -98,7 +106,7 @@ class AnswerRecord:
             try:
                 self._running.broken_off(
                     self.text,
-                    self._passages,
+                    self._sources,
                     finish=finish,
                     search_query=self._search_query,
                     model=self._model,

@@ -1,4 +1,4 @@
-"""Read a file that came with a question: a text to talk about, whether or not it is in the library.
+"""Read a file that came with a question: a text or a picture to talk about, whether or not it is in the library.
 
 Reads as indexing does, in a worker process with limits, so a hostile file ends the worker and not homebody.
 Knows nothing of questions or prompts; what does not fit in the prompt is left out, and said, where it is built.
@@ -6,27 +6,59 @@ Knows nothing of questions or prompts; what does not fit in the prompt is left o
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
+from models.chat import ImagePart
 from pipelines.errors import FileNotUsable
-from pipelines.turn import Attachment
+from pipelines.one_picture import is_picture
+from pipelines.turn import Attachment, Picture
 from rag.errors import ReadError
 from rag.path_text import path_text
+from rag.pictures import Drawing
+from rag.readers.contract import ReadLimits
+from rag.reading import DocumentReader, FileBegun
+from rag.reading_session import Wanted
 
 
 def read_attachment(path: Path) -> Attachment:
-    """The text of a file, its blocks joined by blank lines; its name is the absolute path.
+    """The text of a file, its blocks joined by blank lines, or a picture's pixels; its name is the absolute path.
 
-    Raises FileNotUsable, naming the file, when it is missing, a folder, or no reader makes a text of it.
+    Of a picture with several pages or frames the first. Raises FileNotUsable, naming the file, when it is missing, a
+    folder, or no reader makes anything of it.
     """
-    from rag.reading import DocumentReader
-
-    name = path_text(path.expanduser().absolute())
+    absolute = path.expanduser().absolute()
+    name = path_text(absolute)
     if path.is_dir():
         raise FileNotUsable(f"{name} is a folder", hint="name a file in it, or add the folder to the library")
     try:
+        if (picture := _picture(absolute, name)) is not None:
+            return Attachment(name, "", picture)
         with DocumentReader() as reader:
-            read = reader.read(path.expanduser().absolute())
+            read = reader.read(absolute)
     except ReadError as error:
         raise FileNotUsable(str(error), hint=error.hint) from error
     return Attachment(name, "\n\n".join(block.text for block in read.document.blocks))
+
+
+def _picture(path: Path, name: str) -> Picture | None:
+    """What the file shows, where it is a picture's own; None for any other. Raises ReadError."""
+    is_one, drawing = False, None
+
+    def decide(begun: FileBegun) -> Wanted:
+        return "text" if is_picture(begun) else "nothing"
+
+    with (
+        DocumentReader(ReadLimits(draws=True)) as reader,
+        closing(reader.stream(path, decide, with_members=False)) as parts,
+    ):
+        for part in parts:
+            if isinstance(part, FileBegun):
+                is_one = is_picture(part)
+            elif isinstance(part, Drawing) and drawing is None:
+                drawing = part
+    if drawing is None:
+        if is_one:
+            raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
+        return None
+    return Picture(name, ImagePart(drawing.width_px, drawing.height_px, drawing.rgb))

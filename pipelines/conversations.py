@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from pipelines.conversation_pictures import ShownPicture
 from pipelines.errors import NoSuchConversation
 from pipelines.home import ConversationSummary, SavedTurn
 from pipelines.passages import Passage
@@ -19,6 +20,14 @@ from rag.conversation_store import ConversationStore, StoredCitation, StoredConv
 from rag.errors import LibraryLocked
 
 TITLE_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a turn's message shows a model, apart from the question."""
+
+    passages: tuple[Passage, ...] = ()
+    pictures: tuple[ShownPicture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class PastTurn:
     answer_text: str
     passages: tuple[Passage, ...] = ()
     """Those that `user_message` shows."""
+    pictures: tuple[ShownPicture, ...] = ()
+    """Those that the model saw before the message's text."""
     search_query: str = ""
     """What was looked for; a follow-up that says only "and how much was it?" builds on it."""
 
@@ -103,6 +114,7 @@ class SavedConversations:
                 user_message=turn.user_message or turn.question,
                 answer_text=turn.answer_text,
                 passages=tuple(Passage.from_json(each) for each in turn.details.get("passages", ())),
+                pictures=tuple(ShownPicture.from_json(each) for each in turn.details.get("pictures", ())),
                 search_query=str(turn.details.get("search_query", "")),
             )
             for turn in self._store.turns(conversation_id)
@@ -139,23 +151,23 @@ class RunningTurn:
         self.conversation_id = conversation_id
         self.turn_id = turn_id
 
-    def asks(self, user_message: str, passages: Sequence[Passage], *, search_query: str, model: str) -> None:
+    def asks(self, user_message: str, sources: Sources, *, search_query: str, model: str) -> None:
         """What the model is about to read; also remembered if the answer never ends."""
         self._store.write_user_message(
-            self.turn_id, user_message, model=model, details=_prompt_details(passages, search_query)
+            self.turn_id, user_message, model=model, details=_prompt_details(sources, search_query)
         )
 
     def has_said(self, answer_text: str) -> None:
         self._store.write_answer(self.turn_id, answer_text)
 
-    def done(self, answer: Answer, passages: Sequence[Passage], *, search_query: str) -> None:
+    def done(self, answer: Answer, sources: Sources, *, search_query: str) -> None:
         self._store.end_turn(
             self.turn_id,
             answer_text=answer.text,
             finish=answer.finish,
             model=answer.model,
             details={
-                **_prompt_details(passages, search_query),
+                **_prompt_details(sources, search_query),
                 "sentences": [_sentence_to_json(each) for each in answer.sentences],
                 "grounded": answer.grounded,
                 "found_nothing": answer.found_nothing,
@@ -173,7 +185,7 @@ class RunningTurn:
     def broken_off(
         self,
         answer_text: str,
-        passages: Sequence[Passage],
+        sources: Sources,
         *,
         finish: Literal["stopped", "failed"],
         search_query: str,
@@ -186,7 +198,7 @@ class RunningTurn:
             answer_text=answer_text,
             finish=finish,
             model=model,
-            details={**_prompt_details(passages, search_query), "reason": reason},
+            details={**_prompt_details(sources, search_query), "reason": reason},
         )
 
 
@@ -252,8 +264,12 @@ def _saved_turn(stored: StoredTurn) -> SavedTurn:
     )
 
 
-def _prompt_details(passages: Sequence[Passage], search_query: str) -> dict[str, Any]:
-    return {"passages": [each.to_json() for each in passages], "search_query": search_query}
+def _prompt_details(sources: Sources, search_query: str) -> dict[str, Any]:
+    return {
+        "passages": [each.to_json() for each in sources.passages],
+        "pictures": [each.to_json() for each in sources.pictures],
+        "search_query": search_query,
+    }
 
 
 def _sentence_to_json(sentence: CheckedSentence) -> dict[str, Any]:
@@ -287,4 +303,4 @@ def _no_such(conversation_id: int) -> NoSuchConversation:
     )
 
 
-__all__ = ["PastTurn", "RunningTurn", "SavedConversations", "conversation_title", "marked_answer"]
+__all__ = ["PastTurn", "RunningTurn", "SavedConversations", "Sources", "conversation_title", "marked_answer"]

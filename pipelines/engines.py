@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from models.chat import ChatModel, Usage
 from models.contention import ContentionWatch
-from models.errors import ModelError, NotEnoughMemory, WeightsMissing
-from models.fit import Machine, needed_memory_bytes
+from models.errors import ModelError, NotEnoughMemory
+from models.fit import Machine
 from models.hardware import Hardware
 from models.image_encoder import ImageEncoder
 from models.labels import Labeller
@@ -27,14 +26,15 @@ from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
 from models.profile import ProfileStore, candidate_threads, measure_chat
 from models.speech import SpeechModel
 from models.weights import Weights
+from pipelines.chat_choice import ChatChoice, ChatChoices
 from pipelines.clip_engine import ClipEngine
 from pipelines.engine_room import EngineRoom
 from pipelines.events import Notice
 from pipelines.home import EnginesStatus
-from pipelines.models_listing import installed_default
 from pipelines.paths import HomePaths
 from pipelines.picture_engines import PictureEngines
 from pipelines.settings import DeviceChoice, Settings
+from pipelines.sight import Voice
 from pipelines.speech_engine import SpeechEngine
 from pipelines.text_engines import TextEngines
 from pipelines.turn import Placement
@@ -44,16 +44,6 @@ if TYPE_CHECKING:
     from models.chat_llama import ChatLlama
 
 LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _ChatChoice:
-    """The chat model that would be used."""
-
-    model_id: str
-    path: Path
-    needed_bytes: int
-    weights_bytes: int
 
 
 class Engines:
@@ -87,8 +77,10 @@ class Engines:
         """What looks at pictures."""
         self._given_chat = chat_model
         self._given_chat_lock = threading.Lock()
-        self._chat_placement: TaskPlacement | None = None
-        self._chat_loaded = ""
+        self._choices = ChatChoices(self._room)
+        self._chat_placements: dict[str, TaskPlacement] = {}
+        """Where each chat model that was loaded runs, by its id."""
+        self._told_placements: tuple[object, dict[str, Placement]] | None = None
         self._told: set[str] = set()
         self._closed = False
 
@@ -113,34 +105,22 @@ class Engines:
 
     # ------------------------------------------------------------------ chat
 
-    @cached_property
-    def _chat_choice(self) -> _ChatChoice:
-        """The model of the settings, or the best installed one that fits. Raises WeightsMissing, WeightsDamaged."""
-        named = self._settings.chat.model
-        if named.endswith(".gguf"):
-            own = self.weights.open_user_gguf(Path(named).expanduser())
-            size_bytes = own.path.stat().st_size
-            kv_bytes = (own.header.kv_bytes_per_token() or 0) * self._settings.chat.context_tokens
-            return _ChatChoice(own.path.stem, own.path, size_bytes + kv_bytes + size_bytes // 10, size_bytes)
-        if named:
-            entry = self.weights.catalog.entry(named)
-        else:
-            default = installed_default(self.weights, self.machine(), "chat")
-            if default is None:
-                raise WeightsMissing("no chat model is installed", hint="run: homebody models pull --for chat")
-            entry = default
-        needed_bytes = needed_memory_bytes(entry, context_tokens=self._settings.chat.context_tokens)
-        installed = self.weights.require(entry.id)
-        return _ChatChoice(entry.id, installed.main_file, needed_bytes, entry.bytes)
-
     @property
     def chat_model_id(self) -> str:
         """Raises WeightsMissing, WeightsDamaged, UnknownModel."""
-        return self._given_chat.model_id if self._given_chat is not None else self._chat_choice.model_id
+        return self._given_chat.model_id if self._given_chat is not None else self._choices.chat.model_id
 
     @property
     def chat_is_loaded(self) -> bool:
-        return self._given_chat is not None or bool(self._chat_loaded)
+        if self._given_chat is not None:
+            return True
+        try:
+            return bool(self._chat_placements) and self._is_loaded(self._choices.chat)
+        except ModelError:  # one for pictures is loaded, and there is none for texts
+            return False
+
+    def _is_loaded(self, choice: ChatChoice) -> bool:
+        return self._room.residents.is_loaded(_resident(choice.model_id))
 
     @contextmanager
     def chat(self) -> Iterator[ChatModel]:
@@ -152,13 +132,39 @@ class Engines:
             with self._given_chat_lock:
                 yield self._given_chat
             return
-        choice = self._chat_choice
-        with self._room.residents.use(
-            f"chat:{choice.model_id}", lambda: self._load_chat(choice), choice.needed_bytes
-        ) as chat:
+        with self._use(self._choices.chat) as chat:
             yield chat
 
-    def _load_chat(self, choice: _ChatChoice) -> ChatLlama:
+    def _use(self, choice: ChatChoice) -> AbstractContextManager[ChatModel]:
+        return self._room.residents.use(
+            _resident(choice.model_id), lambda: self._load_chat(choice), choice.needed_bytes
+        )
+
+    def chat_voice(self) -> Voice:
+        """The chat model, as whoever answers wants it."""
+        return Voice(
+            self.chat,
+            to_load=lambda: "" if self.chat_is_loaded else self.chat_model_id,
+            prefill_tokens_per_s=self.prefill_tokens_per_s,
+        )
+
+    def seeing_voice(self) -> Voice | None:
+        """The model that is shown pictures: the chat model itself where it sees, or another one; None without any.
+
+        Raises WeightsMissing, WeightsDamaged, UnknownModel.
+        """
+        if self._given_chat is not None:
+            return self.chat_voice() if "image" in self._given_chat.accepts else None
+        choice = self._choices.seeing
+        if choice is None:
+            return None
+        return Voice(
+            lambda: self._use(choice),
+            to_load=lambda: "" if self._is_loaded(choice) else choice.model_id,
+            prefill_tokens_per_s=lambda: self._prefill_tokens_per_s(choice),
+        )
+
+    def _load_chat(self, choice: ChatChoice) -> ChatLlama:
         from models.chat_llama import ChatLlama
         from models.llama_context import ChatLlamaOptions
 
@@ -180,8 +186,10 @@ class Engines:
                 type_v=placement.kv_type,
                 n_gpu_layers=placement.gpu_layers,
                 device_names=placement.llama_devices,
+                max_picture_tokens=self._settings.chat.picture_tokens,
             ),
             model_id=choice.model_id,
+            mmproj=choice.mmproj,
             states_dir=self._prompts_dir,
         )
         try:
@@ -190,11 +198,10 @@ class Engines:
         except BaseException:
             chat.close()
             raise
-        self._chat_placement = self._read_back(self._place_chat(choice), chat)
-        self._chat_loaded = choice.model_id
+        self._chat_placements[choice.model_id] = self._read_back(self._place_chat(choice), chat)
         return chat
 
-    def _measure_chat(self, chat: ChatLlama, choice: _ChatChoice) -> None:
+    def _measure_chat(self, chat: ChatLlama, choice: ChatChoice) -> None:
         """Once per machine and model, some seconds. The user's own thread count is measured as it is.
 
         What was measured while other programs used the cores is not kept: one bad minute would decide for good.
@@ -211,7 +218,7 @@ class Engines:
         placement = self._place_chat(choice)
         chat.set_threads(placement.threads, placement.threads_batch)
 
-    def _place_chat(self, choice: _ChatChoice) -> TaskPlacement:
+    def _place_chat(self, choice: ChatChoice) -> TaskPlacement:
         needs = ModelNeeds(choice.model_id, choice.needed_bytes)
         placement = self._room.place("chat", needs, self._settings.chat.threads)
         if self._settings.chat.kv_type != "auto":
@@ -236,7 +243,9 @@ class Engines:
         """How fast a prompt is read here: measured, or guessed from the cores before that."""
         if self._given_chat is not None:
             return float(getattr(self._given_chat, "prefill_tokens_per_s", 100.0))
-        choice = self._chat_choice
+        return self._prefill_tokens_per_s(self._choices.chat)
+
+    def _prefill_tokens_per_s(self, choice: ChatChoice) -> float:
         measured = self.profile.current.prefill_tokens_per_s(choice.model_id)
         return measured or self._room.speed().prefill_tokens_per_s(choice.weights_bytes)
 
@@ -244,23 +253,23 @@ class Engines:
         """Delete what the chat engine keeps of conversations, in memory and on disk. Waits for an answer under way."""
         from models.prompt_state import PromptStates
 
-        if self._chat_loaded:
-            with self.chat() as chat:
-                cast("ChatLlama", chat).forget()
-        else:
-            PromptStates(self._prompts_dir, fingerprint="").clear()
+        for model_id in self._chat_placements:
+            if self._room.residents.is_loaded(_resident(model_id)):
+                with self._use(self._choices.of(model_id)) as chat:
+                    cast("ChatLlama", chat).forget()
+        PromptStates(self._prompts_dir, fingerprint="").clear()
 
     @property
     def _prompts_dir(self) -> Path:
         return self._paths.cache_dir / "prompts"
 
-    def observe(self, usage: Usage) -> None:
+    def observe(self, model_id: str, usage: Usage) -> None:
         """Learn from a real answer."""
         if self._given_chat is None:
             self.profile.observe(
-                self._chat_choice.model_id,
+                model_id,
                 prefill_tokens=usage.prompt_tokens - usage.cached_tokens,
-                prefill_s=usage.prefill_s,
+                prefill_s=usage.prefill_s - usage.encode_s,
                 decode_tokens=usage.decode_tokens,
                 decode_s=usage.decode_s,
             )
@@ -275,7 +284,8 @@ class Engines:
         placements: dict[Task, TaskPlacement] = {}
         if self._given_chat is None:
             try:
-                placements["chat"] = self._chat_placement or self._place_chat(self._chat_choice)
+                choice = self._choices.chat
+                placements["chat"] = self._chat_placements.get(choice.model_id) or self._place_chat(choice)
             except ModelError as error:  # no model, a damaged one, an id that the catalogue does not know
                 LOGGER.info("no chat model to place: %s", error)
         embed = self.text.placement(embedder or self.text.named or self.text.default_id())
@@ -297,16 +307,24 @@ class Engines:
             for task, placement in self.task_placements(embedder).items()
         }
 
+    def placements_of_an_answer(self, embedder: str = "") -> dict[str, Placement]:
+        """`placements`, planned anew only when an engine was loaded since: looking at files and devices takes time."""
+        loaded = (embedder, *self._chat_placements.items(), *self._loaded_placements())
+        if self._told_placements is None or self._told_placements[0] != loaded:
+            self._told_placements = (loaded, self.placements(embedder))
+        return self._told_placements[1]
+
+    def _loaded_placements(self) -> Iterator[TaskPlacement]:
+        yield from self._chat_placements.values()
+        yield from self.text.loaded_placements()
+        yield from self.pictures.loaded_placements()
+        yield from self.clip.loaded_placements()
+        yield from self.speech.loaded_placements()
+
     def new_notices(self) -> Iterator[Notice]:
         """Fallbacks that the user has not been told of yet."""
-        for placement in (
-            self._chat_placement,
-            *self.text.loaded_placements(),
-            *self.pictures.loaded_placements(),
-            *self.clip.loaded_placements(),
-            *self.speech.loaded_placements(),
-        ):
-            if placement is not None and placement.fallback is not None:
+        for placement in self._loaded_placements():
+            if placement.fallback is not None:
                 fallback = placement.fallback
                 text = f"{placement.task} was asked to run on {fallback.asked} and runs on {fallback.running}: "
                 text += fallback.why
@@ -335,5 +353,9 @@ class Engines:
             return
         self._closed = True
         self._room.close()
-        if "profile" in self._room.__dict__ and self._chat_loaded:
+        if "profile" in self._room.__dict__ and self._chat_placements:
             self.profile.save()
+
+
+def _resident(model_id: str) -> str:
+    return f"chat:{model_id}"

@@ -26,7 +26,9 @@ from models.ocr import OcrEngine
 from models.speech import SpeechModel
 from pipelines import settings_file
 from pipelines.answer import AnswerPipeline
+from pipelines.attachments import read_attachment
 from pipelines.chroma_child import CHROMA_CHILD_COMMAND
+from pipelines.conversation_pictures import ConversationPictures
 from pipelines.conversations import SavedConversations
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
@@ -276,6 +278,8 @@ class HomeOnThisMachine:
             settings=self._settings,
             search=lambda query, k: self._find(query, k=k)[0],
             borrow_chat=self._engines.chat,
+            seeing=self._engines.seeing_voice,
+            pictures=ConversationPictures(read_attachment, self._describe_picture),
             conversations=self.conversations,
             split=self._split,
             embed=self._embed if self._embedders.serving_id() else None,
@@ -283,9 +287,13 @@ class HomeOnThisMachine:
             chat_to_load=lambda: "" if self._engines.chat_is_loaded else self._engines.chat_model_id,
             prefill_tokens_per_s=self._engines.prefill_tokens_per_s,
             observe=self._engines.observe,
-            placement=lambda: self._engines.placements(self._embedders.serving_id()),
+            placement=lambda: self._engines.placements_of_an_answer(self._embedders.serving_id()),
             library_is_empty=lambda: count_library(self._db).documents == 0,
         )
+
+    def _describe_picture(self, path: Path, stop: threading.Event) -> str:
+        with DocumentReader(self._read_limits) as reader:
+            return look(path, reader, self._eyes, stop).as_attachment().text
 
     # ------------------------------------------------------------------ asking
 

@@ -1,7 +1,8 @@
 """Look at one picture: its text with boxes, what it may show, its colours and EXIF, and a description of all that.
 
 The file is decoded in the reader's process, as untrusted as any. Knows nothing of the library; a question about the
-picture is answered from what was seen (`Look.as_attachment`) by whoever answers questions.
+picture is answered by whoever answers questions: from the picture itself by a model that sees, otherwise from what was
+found on it (`Look.as_attachment`).
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.chat import ImagePart
 from models.labels import Label
 from models.ocr import Box
 from pipelines.errors import FileNotUsable
@@ -20,7 +22,7 @@ from pipelines.one_picture import is_picture
 from pipelines.picture_description import describe
 from pipelines.picture_seeing import Eyes, exif_json
 from pipelines.picture_text import text_blocks
-from pipelines.turn import Attachment
+from pipelines.turn import Attachment, Picture
 from rag.path_text import path_text
 from rag.pictures import Drawing, PictureFacts
 from rag.reading import FileBegun, ReadStopped, TextBlocks, TextEnded
@@ -58,11 +60,13 @@ class Look:
     notes: tuple[str, ...] = ()
     compared: tuple[Label, ...] = ()
     """The labels that were asked about, or the user's own: all of them, likeliest first."""
+    picture: Picture | None = field(default=None, repr=False)
+    """Its pixels; of a file with several pages or frames the first."""
 
     def as_attachment(self) -> Attachment:
-        """For a question about it: an answer rests on the description and the text, and on nothing else."""
+        """For a question about it: a model that does not see is given the description and the text, and no more."""
         text = f"{self.caption}\n\nText on the picture:\n\n{self.text}" if self.text else self.caption
-        return Attachment(self.path, text)
+        return Attachment(self.path, text, self.picture)
 
     @property
     def _not_compared(self) -> tuple[Label, ...]:
@@ -111,7 +115,17 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
         raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
     text = "\n\n".join(found.texts)
     caption = describe(absolute.name, found.facts, found.labels, has_text=bool(text))
-    return Look(name, found.facts, found.labels, tuple(found.lines), text, caption, tuple(found.notes), found.compared)
+    return Look(
+        name,
+        found.facts,
+        found.labels,
+        tuple(found.lines),
+        text,
+        caption,
+        tuple(found.notes),
+        found.compared,
+        Picture(name, found.image) if found.image is not None else None,
+    )
 
 
 class _Found:
@@ -121,6 +135,7 @@ class _Found:
         self.facts: PictureFacts | None = None
         self.labels: tuple[Label, ...] = ()
         self.compared: tuple[Label, ...] = ()
+        self.image: ImagePart | None = None
         self.lines: list[SeenText] = []
         self.texts: list[str] = []
         self.notes: list[str] = []
@@ -128,6 +143,7 @@ class _Found:
     def take(self, drawing: Drawing, eyes: Eyes, between: Callable[[], None]) -> None:
         seen = eyes.see(drawing, between)
         if drawing.facts is not None:
+            self.image = ImagePart(drawing.width_px, drawing.height_px, drawing.rgb)
             self.facts, self.labels, self.compared = drawing.facts, seen.labels, seen.compared
         for line in seen.lines:
             x0, y0, x1, y1 = (round(each * drawing.units_per_px, 1) for each in line.box)

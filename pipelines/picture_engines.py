@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from models.labels import MODEL_ID as LABELS_ID
 from models.labels import Labeller
+from models.ocr import MODEL_ID as OCR_ID
 from models.ocr import OcrEngine
 from models.placement import ModelNeeds, Task, TaskPlacement, correct
 from pipelines.engine_room import EngineRoom
@@ -57,9 +59,9 @@ class PictureEngines:
             yield engine
 
     def _load_ocr(self) -> RapidOcr:
-        from models.ocr_rapid import MODEL_ID, RapidOcr
+        from models.ocr_rapid import RapidOcr
 
-        planned = self._plan("ocr", MODEL_ID)
+        planned = self._plan("ocr", OCR_ID)
         engine = RapidOcr(
             placement=planned.onnx, threads=planned.threads, cache_dir=self._room.paths.cache_dir / "onnx"
         )
@@ -67,9 +69,9 @@ class PictureEngines:
         return engine
 
     def _load_labeller(self) -> OnnxLabeller:
-        from models.labels_onnx import MODEL_ID, OnnxLabeller
+        from models.labels_onnx import OnnxLabeller
 
-        planned = self._plan("labels", MODEL_ID)
+        planned = self._plan("labels", LABELS_ID)
         engine = OnnxLabeller(placement=planned.onnx, threads=planned.threads)
         self._placements["labels"] = correct(planned, engine.report)
         return engine
@@ -81,9 +83,6 @@ class PictureEngines:
 
     def placements(self) -> Iterator[TaskPlacement]:
         """Where each runs, or would; nothing for engines that were given."""
-        from models.labels_onnx import MODEL_ID as LABELS_ID
-        from models.ocr_rapid import MODEL_ID as OCR_ID
-
         if self._given_ocr is None:
             yield self._placements.get("ocr") or self._plan("ocr", OCR_ID)
         if self._given_labeller is None:

@@ -23,7 +23,12 @@ class Section(BaseModel):
 
 class ChatSettings(Section):
     model: str = ""
-    """A catalogue id or the path of a GGUF file; empty takes the largest installed one that fits."""
+    """A catalogue id, the path of a GGUF file, or of a folder with one and the mmproj file that lets it see pictures.
+    Empty takes the largest installed one that fits."""
+    vision_model: str = ""
+    """What is shown pictures, named likewise; empty takes the chat model where it sees, or the best installed one."""
+    picture_tokens: int = Field(default=512, ge=64, le=4096)
+    """A picture takes at most so many tokens, where the model can be told: more show smaller things, and take longer."""
     context_tokens: int = Field(default=8192, ge=512, le=131_072)
     max_tokens: int = Field(default=512, ge=1, le=32_768)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
@@ -106,8 +111,6 @@ class AnswerSettings(Section):
 
 class LookSettings(Section):
     theme: Literal["homebody-dark", "homebody-light"] = "homebody-dark"
-    pictures: Literal["auto", "kitty", "sixel", "blocks", "off"] = "auto"
-    """How pictures are drawn: by what the terminal says it can, or as named here; `blocks` works everywhere."""
     pictures: Literal["auto", "kitty", "sixel", "blocks", "off"] = "auto"
     """How pictures are drawn: by what the terminal says it can, or as named here; `blocks` works everywhere."""
 

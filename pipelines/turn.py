@@ -6,17 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from models.chat import Finish
+from models.chat import Finish, ImagePart
 from rag.records import Hit, Kind, Locator
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that came with a question, decoded by a reader."""
+
+    path: str
+    """Absolute, as it may be shown."""
+    image: ImagePart
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
-    """A text that came with the question: a file named with `--file` or in the composer, or standard input."""
+    """What came with the question: a file named with `--file` or in the composer, or standard input."""
 
     name: str
     """A path, or `standard input`."""
     text: str
+    """Of a picture: what was found on it; empty where nobody has looked yet."""
+    picture: Picture | None = None
+    """A model that sees is shown this; another one gets the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +153,8 @@ class Answer:
     finish: Finish
     timings: Timings
     placement: dict[str, Placement] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+    """Paths of the pictures that the model saw: what it says of them, nothing but its eyes may support."""
     conversation_id: int | None = None
     turn_id: int | None = None
 
@@ -162,6 +176,7 @@ class Answer:
                 }
                 for each in self.sentences
             ],
+            "pictures": list(self.pictures),
             "model": self.model,
             "finish": self.finish,
             "timings": self.timings.to_json(),
@@ -181,6 +196,7 @@ __all__ = [
     "Hit",
     "Kind",
     "Locator",
+    "Picture",
     "Placement",
     "Timings",
     "Turn",

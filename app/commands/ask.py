@@ -183,7 +183,7 @@ def _print_sources(answer: Answer, console: Console) -> None:
             _print_source(cited, console)
     if unsupported and not answer.found_nothing:
         out.line()
-        out.line(bold("Not in your files"))
+        out.line(bold("Seen by the model, and found nowhere in writing" if answer.pictures else "Not in your files"))
         for sentence in unsupported:
             _print_unsupported(answer, sentence, console)
     if answer.finish == "length":

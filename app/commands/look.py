@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def look(
     context: typer.Context,
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A photo, a scan, a screenshot, a drawing.")],
-    question: Annotated[
-        str, typer.Option("--ask", metavar="QUESTION", help="Answer this from what is seen on the picture.")
-    ] = "",
+    question: Annotated[str, typer.Option("--ask", metavar="QUESTION", help="Answer this about the picture.")] = "",
     labels: Annotated[
         str, typer.Option("--labels", metavar="LABELS", help="Which of these does it show? With commas, or @FILE.")
     ] = "",
@@ -33,7 +31,8 @@ def look(
     """Say what a picture shows: the text on it, what it may show, its colours, when and where it was taken.
 
     --labels needs a CLIP (homebody models pull --for clip); each label gets its probability among all and none of them.
-    An answer comes from the chat model, and rests on the description and the text alone: it has not seen the picture.
+    An answer comes from a model that sees the picture, where one is installed (homebody models pull --for vision), and
+    otherwise from the chat model: then it rests on the description and the text alone.
 
     \b
     Examples:
@@ -54,6 +53,7 @@ def look(
         if answer is not None:
             citations = [each.to_json() for each in answer.citations]
             said |= {"answer": answer.text, "grounded": answer.grounded, "citations": citations, "model": answer.model}
+            said["tier"] = "vision" if answer.pictures else "text"
         invocation.console.json(said)
     else:
         _print(seen, answer, invocation.console)
@@ -100,7 +100,11 @@ def _print(seen: Look, answer: Answer | None, console: Console) -> None:
         console.say(note)
     if answer is not None:
         console.out.paragraph(answer.text)
+        if answer.pictures and not answer.grounded:
+            console.err.line(dim(f"seen by {answer.model}; the text and the labels on it do not say all of this"))
         for citation in answer.citations:
+            if answer.pictures and not citation.supported:
+                continue
             rests = "rests on" if citation.supported else "nothing says this; the nearest is"
             console.err.line(dim(f"{rests}: {' '.join(citation.quote.split())}"))
         return

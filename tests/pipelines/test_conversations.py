@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.conversations import SavedConversations, conversation_title, marked_answer
+from pipelines.conversations import SavedConversations, Sources, conversation_title, marked_answer
 from pipelines.errors import NoSuchConversation
 from pipelines.home import Conversations
 from pipelines.turn import CheckedSentence, Turn
@@ -114,7 +114,7 @@ def test_an_id_that_is_none_is_said(bench: Bench, what: str) -> None:
 
 def test_a_dead_process_leaves_an_interrupted_turn_with_its_text(bench: Bench, tmp_path: Path) -> None:
     running = bench.conversations.begin("How much is the rent?", None)
-    running.asks("the whole prompt", (), search_query="rent", model="m")
+    running.asks("the whole prompt", Sources(), search_query="rent", model="m")
     running.has_said("The rent is")
     bench.db.close()  # what is left when the process is killed here
     with LibraryDb(tmp_path / "library.sqlite") as db:
