@@ -2,8 +2,8 @@
 
 Parts come as streams from `rag.readers.package`, so a sheet of any length is read in bounded memory; only the
 strings that all sheets share are held, packed. Formulas give the value that was computed when the workbook
-was saved. Rows and cells without content cost a glance. Hidden rows and sheets are read; macros, comments,
-charts and pictures are not.
+was saved. Rows and cells without content cost a glance. Hidden rows and sheets are read; what stands beside the
+cells (`rag.readers.sheet_remarks`) comes after each sheet's rows. Macros and pictures are not read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.number_format import BUILT_IN_FORMATS, ShowNumber, number_format, show_general
 from rag.readers.package import BOMB_HINT, LocalNames, Package, relation_id
 from rag.readers.package_properties import open_ooxml
+from rag.readers.sheet_remarks import people_of, remark_blocks
 from rag.readers.table_rows import Cells, Merge, Row, table_blocks
 from rag.records import Block
 
@@ -55,6 +56,7 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
             package.parse(relation.part, styles)
         elif relation.kind == "sharedStrings":
             package.parse(relation.part, strings)
+    people = people_of(package, relations.values())
     formats = styles.show_by_style(epoch_1904=workbook.epoch_1904)
     found_any = False
     uncomputed = 0
@@ -65,6 +67,9 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
         elements = _Sheet(strings, formats)
         merges = _merges(package, sheet_relation.part)
         for block in table_blocks(_rows(package, sheet_relation.part, elements), name, merges):
+            found_any = True
+            yield block
+        for block in remark_blocks(package, sheet_relation.part, name, people):
             found_any = True
             yield block
         uncomputed += elements.uncomputed

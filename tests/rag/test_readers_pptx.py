@@ -102,6 +102,51 @@ def test_slide_numbers_dates_and_footers_are_not_read(opened: Opened, tmp_path: 
     assert block.text == "words"
 
 
+def related(*relations: tuple[str, str]) -> str:
+    """The relations of a part: kind and target of each."""
+    listed = (
+        f'<Relationship Id="x{number}" Type="{RELATIONS}/{kind}" Target="{target}"/>'
+        for number, (kind, target) in enumerate(relations)
+    )
+    return f'<Relationships xmlns="{PACKAGE_RELATIONS}">{"".join(listed)}</Relationships>'
+
+
+def test_comments_old_and_new_are_read_with_who_wrote_them(opened: Opened, tmp_path: Path) -> None:
+    today = "http://schemas.microsoft.com/office/powerpoint/2018/8/main"
+
+    def body(words: str) -> str:
+        return f"<n:txBody><a:p><a:r><a:t>{words}</a:t></a:r></a:p></n:txBody>"
+
+    path = pptx_of(
+        tmp_path / "a.pptx",
+        (shape("one"), shape("two")),
+        parts={
+            "ppt/slides/_rels/slide1.xml.rels": related(("comments", "../comments/comment1.xml")),
+            "ppt/comments/comment1.xml": f'<p:cmLst xmlns:p="{PRESENTATION}"><p:cm authorId="0"><p:pos x="1"/>'
+            '<p:text>Too long?</p:text></p:cm><p:cm authorId="7"><p:text>No.</p:text></p:cm></p:cmLst>',
+            "ppt/slides/_rels/slide2.xml.rels": related(("comments", "../comments/modern.xml")),
+            "ppt/comments/modern.xml": f'<n:cmLst xmlns:n="{today}" xmlns:a="{DRAWING}"><n:cm authorId="{{B}}">'
+            f'<n:replyLst><n:reply authorId="0">{body("Today.")}</n:reply></n:replyLst>{body("Since when?")}'
+            "</n:cm></n:cmLst>",
+            "ppt/commentAuthors.xml": f'<p:cmAuthorLst xmlns:p="{PRESENTATION}">'
+            '<p:cmAuthor id="0" name="Ada"/></p:cmAuthorLst>',
+            "ppt/authors.xml": f'<n:authorLst xmlns:n="{today}"><n:author id="{{B}}" name="Bob"/></n:authorLst>',
+            "ppt/_rels/presentation.xml.rels": related(
+                ("slide", "slides/slide1.xml"),
+                ("slide", "slides/slide2.xml"),
+                ("commentAuthors", "commentAuthors.xml"),
+                ("authors", "authors.xml"),
+            )
+            .replace('"x0"', '"r1"')
+            .replace('"x1"', '"r2"'),
+        },
+    )
+    assert [block.text for block in read_pptx(opened(path), LIMITS).blocks] == [
+        "one\n\nComment by Ada: Too long?\n\nComment: No.",
+        "two\n\nComment by Bob: Since when?\n\nComment by Ada: Today.",
+    ]
+
+
 def test_slides_keep_their_numbers_where_one_is_missing(opened: Opened, tmp_path: Path) -> None:
     path = pptx_of(tmp_path / "a.pptx", (shape("one"), "", shape("three")))
     assert [block.locator.slide for block in read_pptx(opened(path), LIMITS).blocks] == [1, 3]

@@ -13,7 +13,7 @@ from rag.readers.contract import Reading, ReadLimits
 from rag.readers.sniff import find_format
 from rag.readers.xlsx import column_of, read_xlsx
 from tests.rag.conftest import Opened
-from tests.rag.made_office import package_of, xlsx_of
+from tests.rag.made_office import MAIN, PACKAGE_RELATIONS, RELATIONS, package_of, xlsx_of
 
 LIMITS = ReadLimits()
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500
@@ -183,3 +183,57 @@ def test_what_is_no_workbook_is_refused(opened: Opened, tmp_path: Path) -> None:
         find_format(opened(tmp_path / "b.xlsx", "just words"))
     with pytest.raises(EmptyFile):
         read_lines(opened, xlsx_of(tmp_path / "c.xlsx", '<row r="1"><c r="A1"/></row>'))
+
+
+def test_comments_text_boxes_and_titles_of_charts_follow_the_rows(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet("Q3")
+        sheet.write_row(0, 0, ["Rent", 1250])
+        sheet.write_comment(9, 1, "Since\nwhen?", {"author": "Ada"})
+        sheet.write_comment(1, 0, "Checked", {})
+        sheet.insert_textbox(3, 3, "Typed beside the table")
+        chart = book.add_chart({"type": "column"})
+        chart.add_series({"values": "=Q3!$B$1:$B$1"})
+        chart.set_title({"name": "Rents by quarter"})
+        sheet.insert_chart(5, 5, chart)
+    blocks = list(read_xlsx(opened(path), LIMITS).blocks)
+    assert [(str(block.locator), block.heading_path, block.text) for block in blocks] == [
+        ("Q3 row 1", ("Q3",), "Rent | 1250"),
+        ("Q3 row 2", ("Q3", "Comments"), "A2: Checked"),
+        ("Q3 row 10", ("Q3", "Comments"), "B10, Ada: Since when?"),
+        ("Q3", ("Q3", "Drawings"), "Typed beside the table\n\nRents by quarter"),
+    ]
+
+
+def test_a_discussion_is_read_once(opened: Opened, tmp_path: Path) -> None:
+    threaded = "http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments"
+    relation = f'<Relationship Id="{{0}}" Type="{RELATIONS}/{{0}}" Target="{{1}}"/>'
+    path = xlsx_of(
+        tmp_path / "a.xlsx",
+        f"<row r='1'>{cell('A1', 1)}</row>",
+        parts={
+            "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE_RELATIONS}">'
+            + relation.format("worksheet", "worksheets/sheet1.xml").replace('"worksheet"', '"s1"', 1)
+            + relation.format("person", "persons.xml")
+            + "</Relationships>",
+            "xl/persons.xml": f'<personList xmlns="{threaded}"><person displayName="Ada" id="{{P}}"/></personList>',
+            "xl/worksheets/_rels/sheet1.xml.rels": f'<Relationships xmlns="{PACKAGE_RELATIONS}">'
+            + relation.format("comments", "../comments1.xml")
+            + relation.format("threadedComment", "../threaded1.xml")
+            + "</Relationships>",
+            "xl/comments1.xml": f'<comments xmlns="{MAIN}"><authors><author>tc=1</author></authors><commentList>'
+            '<comment ref="A1" authorId="0"><text><t>[Threaded comment] Your version of Excel …</t></text></comment>'
+            '<comment ref="A2" authorId="9"><text><r><t>A </t></r><r><t>note</t></r></text></comment>'
+            "</commentList></comments>",
+            "xl/threaded1.xml": f'<ThreadedComments xmlns="{threaded}"><threadedComment ref="A1" personId="{{P}}">'
+            '<text>Since when?</text></threadedComment><threadedComment ref="A1" personId="{Q}"><text>May.</text>'
+            "</threadedComment></ThreadedComments>",
+        },
+    )
+    assert [block.text for block in read_xlsx(opened(path), LIMITS).blocks] == [
+        "1",
+        "A1, Ada: Since when?",
+        "A1: May.",
+        "A2: A note",
+    ]
