@@ -91,7 +91,7 @@ class EmbeddingQueue:
         While reading goes on the last group may still grow, so it waits, and so does one that began meanwhile. Ends
         early once `stop` is set.
         """
-        ((last,),) = self._db.query("SELECT max(embed_group) FROM contents")
+        ((last,),) = self._db.query("SELECT coalesce(max(embed_group), 0) FROM contents")
         todo = dict.fromkeys(group for group in self._groups() if group < last or not reading_goes_on)
         while todo:
             preferred = self._preferred

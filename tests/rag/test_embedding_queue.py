@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,27 @@ def test_the_next_embedders_vectors_have_a_queue_of_their_own(db: LibraryDb) -> 
     assert EmbeddingQueue(db).waiting() == 0
     assert len(chunk_ids(db, "/0.txt")) == EMBED_GROUP_CHUNKS
     assert list(queue.batches(reading_goes_on=False, stop=threading.Event())) == []
+
+
+class BusyLibrary(LibraryDb):
+    """A file is stored right after the queue has looked for the last group."""
+
+    reading = False
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        rows = super().query(statement, parameters)
+        if self.reading and "max(embed_group)" in statement:
+            self.reading = False
+            record(self, "/first.txt", ["the first passage of all"])
+        return rows
+
+
+def test_the_first_file_of_all_may_be_stored_while_the_queue_looks(tmp_path: Path) -> None:
+    db = BusyLibrary(tmp_path / "busy.sqlite")
+    with db:
+        claim_identity(db, CountableEmbedder())
+        db.reading = True
+        assert list(EmbeddingQueue(db).batches(reading_goes_on=True, stop=threading.Event())) == []
+        assert not db.reading
+        drain(EmbeddingQueue(db), CountableEmbedder())
+        assert_whole(db)
