@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -160,49 +161,89 @@ def _walk_root(root: str, view: View) -> Iterator[list[FileRow] | WalkProblem]:
 
 def walk_folder(folder: str, rules: IgnoreRules | None, view: View) -> Iterator[list[FileRow] | WalkProblem]:
     """Every file below a folder, whatever its own name; `rules` are those of the folders above it."""
-    is_seen = view.has_file if view.accepts is not None or view.left_out else None
     pending: list[tuple[str, IgnoreRules | None]] = [(folder, rules)]
     while pending:
         folder, rules = pending.pop()
         view.entered(folder)
         try:
-            with os.scandir(folder) as listing:
-                entries = list(listing)
+            files, folders, problems = _look_into(folder, rules, view)
         except OSError as error:
             yield _folder_problem(folder, error)
             continue
+        yield from problems
+        if files:
+            yield files
+        folders.sort(key=_path_of, reverse=True)  # the last one is taken first
+        pending.extend(folders)
+
+
+def _look_into(
+    folder: str, rules: IgnoreRules | None, view: View
+) -> tuple[list[FileRow], list[tuple[str, IgnoreRules | None]], list[WalkProblem]]:
+    """What is in one folder: files, folders with the rules that hold for them, and what could not be looked at.
+
+    Raises OSError when the folder cannot be listed.
+    """
+    files: list[FileRow] = []
+    folders: list[tuple[str, IgnoreRules | None]] = []
+    problems: list[WalkProblem] = []
+    is_seen = view.has_file if view.accepts is not None or view.left_out else None
+    above = folder.rstrip(os.sep) + os.sep
+    with _listed(folder) as entries:
         ignore_files = [entry.name for entry in entries if entry.name in IGNORE_FILES]
         if ignore_files:
             rules, complaints = read_ignore_rules(folder, ignore_files, rules)
-            for complaint in complaints:
-                yield WalkProblem(folder, complaint, "correct the file")
-        files: list[FileRow] = []
-        folders: list[tuple[str, IgnoreRules | None]] = []
+            problems += (WalkProblem(folder, complaint, "correct the file") for complaint in complaints)
+        may_ignore = rules is not None and rules.may_ignore(folder, [entry.name for entry in entries])
         for entry in entries:  # the hot loop: a few hundred ns a file beside its stat
             name = entry.name
             if name[0] == ".":
                 continue
             try:
                 if entry.is_file(follow_symlinks=False):
-                    path = entry.path
+                    path = above + name
                     if is_seen is not None and not is_seen(name, path):
                         continue
-                    if rules is not None and rules.ignores(path, is_dir=False):
+                    if may_ignore and rules is not None and rules.ignores(path, is_dir=False):
                         continue
                     status = entry.stat(follow_symlinks=False)
                     files.append((path, status.st_size, status.st_mtime_ns))
                 elif entry.is_dir(follow_symlinks=False):
-                    path = entry.path
-                    if view.has_folder(name, path) and (rules is None or not rules.ignores(path, is_dir=True)):
+                    path = above + name
+                    if view.has_folder(name, path) and not (
+                        may_ignore and rules is not None and rules.ignores(path, is_dir=True)
+                    ):
                         folders.append((path, rules))
             except FileNotFoundError:
                 continue  # it went between listing and looking: it is gone, as if it had never been listed
             except OSError as error:
-                yield WalkProblem(entry.path, _reason(error), "check that you may read it", incomplete=True)
-        if files:
-            yield files
-        folders.sort(key=_path_of, reverse=True)  # the last one is taken first
-        pending.extend(folders)
+                problem = WalkProblem(above + name, _reason(error), "check that you may read it", incomplete=True)
+                problems.append(problem)
+    return files, folders, problems
+
+
+_BY_DESCRIPTOR = os.scandir in os.supports_fd
+
+
+@contextmanager
+def _listed(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+    """The entries of a folder; they can be looked at inside the block.
+
+    Where the system can, below an open folder: its path is not looked up again for every file, and no link that is
+    put in its place is followed. Raises OSError.
+    """
+    if not _BY_DESCRIPTOR:
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+        yield entries
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with os.scandir(descriptor) as below:
+            entries = list(below)
+        yield entries
+    finally:
+        os.close(descriptor)
 
 
 _path_of = itemgetter(0)
