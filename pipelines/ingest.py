@@ -36,6 +36,7 @@ from rag.documents import Documents
 from rag.embedding_queue import NEXT_VECTORS, EmbeddingQueue
 from rag.errors import ChromaFailed, StorageFull
 from rag.keyword_merging import merge_parts
+from rag.last_looks import LastLooks
 from rag.library_db import LibraryDb
 from rag.members import Members
 from rag.path_text import path_text
@@ -112,6 +113,7 @@ class Ingest:
         self._documents = Documents(db)
         self._members = Members(db, self._documents)
         self._roots = Roots(db)
+        self._last_looks = LastLooks(db)
         self._queue = EmbeddingQueue(db)
         self._next_queue = EmbeddingQueue(db, NEXT_VECTORS)
 
@@ -157,6 +159,8 @@ class Ingest:
         if not stop.is_set():
             # Only now, so that a file that was moved finds its passages at its old place.
             run.removed += self._documents.remove(plan.gone)
+            if plan.look is not None:
+                self._last_looks.keep(*plan.look)
             if tell_chroma:
                 yield from self.tell_chroma(stop)
             self._put_words_together(stop)
@@ -182,7 +186,6 @@ class Ingest:
             self._standing,
             plan,
             refuse_name=self._refuse_name,
-            only_below=True,
             unsure=unsure,
         )
         run.failed = list(plan.problems)
@@ -227,6 +230,7 @@ class Ingest:
             self._standing,
             plan,
             refuse_name=self._refuse_name,
+            last_looks=self._last_looks,
             unsure=unsure,
         ):
             yield event

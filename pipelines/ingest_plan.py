@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from pipelines.events import FileFailed, IndexProgress
 from rag.documents import Documents, UnreadFile
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, NotNow, ReadError, TooLarge, UnsupportedFile
+from rag.last_looks import FilesFound, LastLook, LastLooks, look_key
 from rag.members import Members, Standing
 from rag.path_text import path_text
 from rag.temporary_names import is_temporary_name
@@ -48,6 +49,8 @@ class Plan:
     """New files whose names say that no reader takes them."""
     roots: list[str] = field(default_factory=list)
     """The roots that are there, resolved."""
+    look: tuple[bytes, LastLook] | None = None
+    """This look and its key, where it may be worth keeping."""
 
 
 RefuseName = Callable[[str], None]
@@ -86,16 +89,34 @@ def make_plan(
     plan: Plan,
     *,
     refuse_name: RefuseName,
-    only_below: bool = False,
+    last_looks: LastLooks | None = None,
     unsure: Sequence[str] = (),
 ) -> Iterator[IndexProgress | FileFailed]:
-    """Fill `plan` while walking; yields what to tell meanwhile. Writes nothing.
+    """Fill `plan` while walking; yields what to tell meanwhile. Writes nothing but that a look begins.
 
-    `roots` are resolved paths; `only_below` compares them with what the library has there, for a few paths of a
-    large library. What is at or below `unsure` is not taken for gone when it is not found. A generator that is
-    closed early leaves a plan without `gone`.
+    `roots` are resolved paths. With `last_looks` what is found is first compared with the last look at these roots;
+    without, with what the library has at and below them: for a few paths of a large library. What is at or below
+    `unsure` is not taken for gone when it is not found. A generator that is closed early leaves a plan without `gone`.
     """
-    below = roots if only_below else None
+    walked: Iterable[list[FileRow] | WalkProblem | IndexProgress] = _with_progress(walk(roots))
+    key = look_key(roots, unsure, (standing.failure, *standing.readers))
+    last = last_looks.of(key) if last_looks is not None else None
+    if last is not None:
+        listed: list[list[FileRow] | WalkProblem] = []
+        for found_now in walked:
+            if isinstance(found_now, IndexProgress):
+                yield found_now
+            else:
+                listed.append(found_now)
+        if _digest_of(listed) == last.found:
+            plan.unchanged, plan.roots = last.unchanged, [*roots]
+            plan.still_failed = [FileFailed(*failed) for failed in last.failed]
+            return
+        walked = listed
+    if last_looks is not None:
+        last_looks.begin(key)
+    files_found = FilesFound()
+    below = None if last_looks is not None else roots
     not_seen = documents.read_files(below)
     unsupported = documents.unsupported_files(unsupported_kind(standing), below)
     unread = documents.unread_files(below, but_unsupported=unsupported_kind(standing))
@@ -103,14 +124,16 @@ def make_plan(
         again = {file for file in not_seen if file[0] in to_read_again}
         not_seen -= again
         unread.update((path, UnreadFile(size, mtime, False, "", "", "")) for path, size, mtime in again)
-    known = frozenset(not_seen) if (inside := members.counts(below)) else frozenset()
-    files_read = len(not_seen)
+    known = frozenset(not_seen)
+    inside = members.counts(below)
     named = frozenset(roots)
     changed: set[str] = set()
     incomplete: list[str] = []
     troubled: set[str] = set()
-    walked, next_progress = 0, PROGRESS_EVERY
-    for rows in walk(roots):
+    for rows in walked:
+        if isinstance(rows, IndexProgress):
+            yield rows
+            continue
         if isinstance(rows, WalkProblem):
             problem = FileFailed(path_text(rows.path), rows.reason, rows.hint)
             plan.problems.append(problem)
@@ -119,14 +142,13 @@ def make_plan(
                 incomplete.append(rows.path)
             yield problem
             continue
-        walked += len(rows)
-        if walked >= next_progress:
-            next_progress = walked + PROGRESS_EVERY
-            yield IndexProgress("walking", walked, 0, path_text(rows[-1][0]))
-        # Two steps for a whole folder of files that were read and have not changed.
-        others = [row for row in rows if row not in not_seen]
+        files_found.add(rows)
+        # One step for a whole folder of files that were read and have not changed.
+        not_seen_before = len(not_seen)
         not_seen.difference_update(rows)
-        for row in sorted(others):
+        if not_seen_before - len(not_seen) == len(rows):
+            continue
+        for row in sorted(row for row in rows if row not in known):
             found = FoundFile(*row)
             if found.path not in named:
                 if row in unsupported:
@@ -144,7 +166,7 @@ def make_plan(
             else:
                 plan.still_failed.append(FileFailed(path_text(found.path), before.reason, before.hint))
             changed.add(found.path)
-    plan.unchanged = files_read - len(not_seen)
+    plan.unchanged = len(known) - len(not_seen)
     if inside:
         _count_members(plan, members, known - not_seen, inside, below)
     plan.roots = [root for root in roots if root not in troubled]
@@ -161,6 +183,32 @@ def make_plan(
     gone = {path for path, _, _ in (*read_and_gone, *filter(lambda file: is_gone(file[0]), unsupported))}
     gone.update(filter(is_gone, unread))
     plan.gone = sorted(gone - came_from)
+    if last_looks is not None and not plan.problems:
+        failed = tuple((each.path, each.reason, each.hint) for each in plan.still_failed)
+        plan.look = key, LastLook(files_found.digest, plan.unchanged, failed)
+
+
+def _with_progress(
+    walked: Iterable[list[FileRow] | WalkProblem],
+) -> Iterator[list[FileRow] | WalkProblem | IndexProgress]:
+    files, next_progress = 0, PROGRESS_EVERY
+    for found in walked:
+        yield found
+        if isinstance(found, list):
+            files += len(found)
+            if files >= next_progress:
+                next_progress = files + PROGRESS_EVERY
+                yield IndexProgress("walking", files, 0, path_text(found[-1][0]))
+
+
+def _digest_of(walked: Iterable[list[FileRow] | WalkProblem]) -> bytes:
+    """Of the files that were found; empty when something could not be listed."""
+    files_found = FilesFound()
+    for found in walked:
+        if isinstance(found, WalkProblem):
+            return b""
+        files_found.add(found)
+    return files_found.digest
 
 
 def _refusal(refuse_name: RefuseName, found: FoundFile) -> UnsupportedFile | None:

@@ -79,17 +79,16 @@ class Documents:
         """
         files: set[tuple[str, int, int]] = set()
         for condition, parameters in at_or_below(below):
-            read = f"FROM documents WHERE state = 'read' AND container_id IS NULL AND {condition}"
-            files.update(self._db.query(f"SELECT path_text, size_bytes, mtime_ns {read}", parameters))
-            # Names that are not UTF-8 are shown otherwise than they are: with a backslash. Comparing every name
-            # would take as long again.
-            odd = self._db.query(
-                f"SELECT path_text, path, size_bytes, mtime_ns {read} AND instr(path_text, '\\')"
-                " AND CAST(path_text AS BLOB) <> path",
+            # Names that are not UTF-8 are shown otherwise than they are, with a backslash: these come as they are.
+            rows = self._db.query(
+                "SELECT iif(instr(path_text, '\\') AND CAST(path_text AS BLOB) <> path, path, path_text),"
+                f" size_bytes, mtime_ns FROM documents WHERE state = 'read' AND container_id IS NULL AND {condition}",
                 parameters,
             )
-            files.difference_update((shown, size_bytes, mtime_ns) for shown, _, size_bytes, mtime_ns in odd)
-            files.update((os.fsdecode(path), size_bytes, mtime_ns) for _, path, size_bytes, mtime_ns in odd)
+            files.update(rows)
+            odd = [row for row in rows if type(row[0]) is bytes]
+            files.difference_update(odd)
+            files.update((os.fsdecode(path), size_bytes, mtime_ns) for path, size_bytes, mtime_ns in odd)
         return files
 
     def unsupported_files(self, failure: str, below: Sequence[str] | None = None) -> set[tuple[str, int, int]]:

@@ -256,4 +256,17 @@ MIGRATIONS: tuple[str, ...] = (
         UPDATE image_vectors_changed SET changes = changes + 1;
     END;
     """,
+    """
+    -- Looks through roots that found nothing to do: see `last_looks.py`. What they compared files with is `documents`.
+    CREATE TABLE last_looks (
+        key       BLOB PRIMARY KEY,
+        found     BLOB NOT NULL,
+        unchanged INTEGER NOT NULL,
+        failed    TEXT NOT NULL                     -- JSON
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER looks_after_insert AFTER INSERT ON documents BEGIN DELETE FROM last_looks; END;
+    CREATE TRIGGER looks_after_update AFTER UPDATE ON documents BEGIN DELETE FROM last_looks; END;
+    CREATE TRIGGER looks_after_delete AFTER DELETE ON documents BEGIN DELETE FROM last_looks; END;
+    CREATE TRIGGER looks_after_reading AFTER UPDATE OF reader ON contents BEGIN DELETE FROM last_looks; END;
+    """,
 )

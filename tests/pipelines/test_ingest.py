@@ -22,7 +22,7 @@ from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.readers.contract import ReadLimits
 from rag.reading import Decide, DocumentReader, Part, ReadStopped
-from rag.walk import FileRow, FoundFile, WalkProblem, walk
+from rag.walk import FileRow, WalkProblem, walk
 from tests.fakes import CountableEmbedder
 from tests.pipelines.canonical_library import assert_chroma_in_step, dump, never
 from tests.rag.made_archives import zip_of
@@ -361,7 +361,7 @@ def test_a_file_that_may_not_be_read_now_is_tried_the_next_time(indexer: Indexer
     (folder / "a.txt").unlink()
     (folder / "a.txt").mkdir()
     here = (folder / "b.md").stat()
-    found = FoundFile(str(folder / "a.txt"), here.st_size, here.st_mtime_ns)
+    found = (str(folder / "a.txt"), here.st_size, here.st_mtime_ns)
 
     class WithFolderAsFile(ScriptedWalk):
         def __call__(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
