@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import FileNotUsable
-from pipelines.picture_seeing import pixels
 from rag.errors import ReadError
 from rag.path_text import path_text
 from rag.pictures import Drawing
@@ -48,4 +47,4 @@ def picture_pixels(path: Path, reader: DocumentReader) -> NDArray[np.uint8]:
         raise FileNotUsable(str(error), hint=error.hint) from error
     if drawing is None:
         raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
-    return pixels(drawing)
+    return drawing.pixels()

@@ -70,7 +70,7 @@ class Eyes:
 
     def see(self, drawing: Drawing, between: Callable[[], None]) -> Seen:
         """`between` is called between two steps, and may raise to end the work. Raises ModelError."""
-        rgb = pixels(drawing)
+        rgb = drawing.pixels()
         lines: tuple[TextLine, ...] = ()
         if not drawing.has_text:
             between()
@@ -151,11 +151,6 @@ class SeeingReader:
                 continue
             except ModelError as error:
                 raise NotNow(f"{name} could not be looked at: {error}", hint=error.hint) from error
-
-
-def pixels(drawing: Drawing) -> NDArray[np.uint8]:
-    """Shape (height, width, 3)."""
-    return np.frombuffer(drawing.rgb, np.uint8).reshape(drawing.height_px, drawing.width_px, 3)
 
 
 def exif_json(facts: PictureFacts) -> dict[str, object]:

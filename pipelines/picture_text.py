@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.ocr import Box, TextLine
+from rag.pdf_places import around
 from rag.readers.clean_text import clean_text
 from rag.records import Block, Locator
 
@@ -54,7 +55,7 @@ def _rows(lines: Sequence[TextLine]) -> list[_Row]:
 
 
 def _row(lines: Sequence[TextLine]) -> _Row:
-    return _Row(clean_text(" ".join(line.text for line in lines)), _around([line.box for line in lines]))
+    return _Row(clean_text(" ".join(line.text for line in lines)), around([line.box for line in lines]))
 
 
 def _on_one_row(one: Box, other: Box) -> bool:
@@ -67,10 +68,5 @@ def _is_apart(above: _Row, below: _Row) -> bool:
 
 
 def _block(rows: Sequence[_Row], page: int | None, units_per_px: float) -> Block:
-    x0, y0, x1, y1 = (round(each * units_per_px, 1) for each in _around([row.box for row in rows]))
+    x0, y0, x1, y1 = (round(each * units_per_px, 1) for each in around([row.box for row in rows]))
     return Block("\n".join(row.text for row in rows), Locator(page=page, box=(x0, y0, x1, y1)))
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return (min(lefts), min(tops), max(rights), max(bottoms))

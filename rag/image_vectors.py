@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -67,6 +68,17 @@ class ImageEncoderIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingPicture:
+    """A picture that has no vector yet, and one file that has it."""
+
+    content_id: int
+    sha256: bytes
+    path: str
+    on_disk: str
+    """The file that holds it; of most pictures the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageHit:
     content_id: int
     cosine: float
@@ -112,18 +124,19 @@ class ImageVectors:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (META_KEY, json.dumps(asdict(offered))))
         return int(dropped)
 
-    def waiting(self, limit: int = 1000) -> list[tuple[int, bytes, bytes]]:
-        """Pictures without a vector: (content id, SHA-256, path of one file that has it, as `os.fsencode` gives it).
-
-        Pictures inside other files are not among them: they are found by their words.
-        """
-        return self._db.query(
-            "SELECT contents.content_id, sha256, min(path) FROM contents JOIN documents USING (content_id)"
-            " WHERE kind = 'image' AND complete = 1 AND container_id IS NULL AND documents.state = 'read'"
+    def waiting(self, limit: int = 1000) -> list[WaitingPicture]:
+        """Pictures without a vector, those inside one file together."""
+        rows = self._db.query(
+            "SELECT contents.content_id, sha256, documents.path, coalesce(outer_one.path, documents.path) AS on_disk,"
+            " min(documents.container_id IS NOT NULL)"  # SQLite takes the other columns from this row
+            " FROM contents JOIN documents USING (content_id)"
+            " LEFT JOIN documents AS outer_one ON outer_one.document_id = documents.container_id"
+            " WHERE contents.kind = 'image' AND complete = 1 AND documents.state = 'read'"
             " AND NOT EXISTS (SELECT 1 FROM image_vectors WHERE image_vectors.content_id = contents.content_id)"
-            " GROUP BY contents.content_id ORDER BY contents.content_id LIMIT ?",
+            " GROUP BY contents.content_id ORDER BY on_disk, contents.content_id LIMIT ?",
             (limit,),
         )
+        return [WaitingPicture(row[0], row[1], os.fsdecode(row[2]), os.fsdecode(row[3])) for row in rows]
 
     def store(self, content_id: int, vectors: Sequence[NDArray[np.float32]]) -> None:
         """Of one picture, a vector a place; none says that it cannot be had, and it is not asked for again.

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAX_SIDE_PX = 2000
 """Pictures are made smaller for looking at them: the longer side has at most so many pixels."""
 MAX_TEXT_CHARS = 2000
@@ -91,6 +94,10 @@ class Drawing:
             "facts": None if self.facts is None else self.facts.to_json(),
             "has_text": self.has_text,
         }
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Shape (height, width, 3), RGB; read only."""
+        return np.frombuffer(self.rgb, np.uint8).reshape(self.height_px, self.width_px, 3)
 
     @classmethod
     def from_header(cls, told: Mapping[str, Any], rgb: bytes) -> Drawing:

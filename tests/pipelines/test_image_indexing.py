@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from email.message import EmailMessage
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from pipelines.home import Home
 from pipelines.paths import HomePaths
 from pipelines.settings import ClipSettings, Settings
 from tests.fakes import CountableEmbedder, ScriptedChatModel
+from tests.rag.made_archives import zip_of
 
 CLIP = Path(__file__).parent.parent / "data" / "tiny-clip"
 
@@ -201,3 +203,28 @@ def test_labels_without_a_clip(tmp_path: Path, library: Path) -> None:
         with pytest.raises(WeightsMissing) as raised:
             home.look(library / "01.png", threading.Event(), labels=LABELS)
     assert "models pull --for clip" in raised.value.hint
+
+
+def test_pictures_in_archives_and_mails_are_found_by_their_looks(
+    open_one: Callable[[Path], Home], library: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    scenes = {f"DCIM/{number:02}.png": (library / f"{number:02}.png").read_bytes() for number in range(1, 9)}
+    inner = zip_of(scenes)
+    (packed / "phone.zip").write_bytes(zip_of({"notes.txt": b"The rent is due in May.", "backup/phone.zip": inner}))
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "Look at this", "ann@example.org"
+    mail.set_content("What do you think of it?")
+    mail.add_attachment((library / "00.png").read_bytes(), maintype="image", subtype="png", filename="00.png")
+    (packed / "mail.eml").write_bytes(mail.as_bytes())
+    home = open_one(CLIP)
+    assert looked_at(index(home, packed)) == 9
+    assert looked_at(index(home, packed)) == 0
+    captions = json.loads((CLIP / "scenes" / "captions.json").read_text(encoding="utf-8"))[:9]
+    found = 0
+    for number, caption in enumerate(captions):
+        paths = [hit.path for hit in home.search(f"photo of {caption}", k=3).hits]
+        inside = "mail.eml/00.png" if number == 0 else f"phone.zip/backup/phone.zip/DCIM/{number:02}.png"
+        found += str(packed / inside) in paths
+    assert found >= 7
