@@ -8,14 +8,13 @@ changes is read, what was deleted or moved away is not. No page locators: a DOCX
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.flowing_text import FlowingText
+from rag.readers.flowing_text import HEADERS, FlowingText
 from rag.readers.package import FALLBACK, LocalNames, Package
 from rag.readers.package_properties import open_ooxml
 from rag.records import Block
@@ -38,12 +37,9 @@ _APART = (
     ("Footnotes", ("footnotes",)),
     ("Endnotes", ("endnotes",)),
     ("Comments", ("comments",)),
-    ("Header and footer", ("header", "footer")),
+    (HEADERS, ("header", "footer")),
 )
 """Heading, and the kinds of the parts under it."""
-_PAGE_NUMBER = re.compile(r"[\W_]*\d{0,4}[\W_]*")
-_REPEATED = "Header and footer"
-"""Each section of a document has its own, mostly the same: a line of them is read once."""
 
 
 def read_docx(file: OpenedFile, limits: ReadLimits) -> Reading:
@@ -63,7 +59,7 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
     for heading, part in (("", main), *apart):
         if not heading or heading != last_heading:
             flow.begin_part(heading)
-            body.begin_part(is_apart=bool(heading), reads_once=heading == _REPEATED)
+            body.is_apart = bool(heading)
         last_heading = heading
         for _ in package.steps(part, body):
             yield from (taken := flow.take())
@@ -172,13 +168,8 @@ class _Body:
         self._skip_depth = 0
         self._commenter = ""
         """Who wrote the comment that begins."""
-        self._is_apart = False
-        self._seen: set[str] | None = None
-
-    def begin_part(self, *, is_apart: bool, reads_once: bool) -> None:
-        """`is_apart`: nothing in it is a heading of the document. `reads_once`: what was read of it is left out."""
-        self._is_apart = is_apart
-        self._seen = set() if reads_once else None
+        self.is_apart = False
+        """What comes stands apart from the text: nothing in it is a heading of the document."""
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = self._names[tag]
@@ -249,7 +240,7 @@ class _Body:
             return
         if self._commenter:
             text, self._commenter = f"{self._commenter}: {text}", ""
-        if paragraph.level is not None and not self._cell_texts and not self._is_apart:
+        if paragraph.level is not None and not self._cell_texts and not self.is_apart:
             self._flow.begin(paragraph.level, text)
         else:
             self._add("item" if paragraph.is_item else "paragraph", text)
@@ -258,9 +249,5 @@ class _Body:
         if self._cell_texts:
             item = f"- {text}" if kind == "item" else text
             self._cell_texts[-1].append(" ".join(item.split()))
-            return
-        if self._seen is not None:
-            if text in self._seen or _PAGE_NUMBER.fullmatch(text):
-                return
-            self._seen.add(text)
-        self._flow.add(kind, text)
+        else:
+            self._flow.add(kind, text)

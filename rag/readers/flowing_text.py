@@ -6,11 +6,16 @@ a block of its own. Knows nothing of any format.
 
 from __future__ import annotations
 
+import re
+
 from rag.errors import TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.records import Block
 from rag.stretches import cut_stretches
 
+HEADERS = "Header and footer"
+"""The heading of what stands on every page. Its lines are read once, and the pages' numbers not at all."""
+_PAGE_NUMBER = re.compile(r"[\W_]*\d{0,4}[\W_]*")
 HELD_CHARS = 1 << 20
 """Of a section without a heading below; more is let go in blocks, so that memory does not grow with it."""
 
@@ -28,6 +33,8 @@ class FlowingText:
         self._held_chars = 0
         self._last_kind = ""
         self._bare_heading: tuple[tuple[str, ...], str, int] | None = None
+        self._seen: set[str] | None = None
+        """The lines of headers and footers so far."""
         self._chars_left = max_chars
         self._name = name
 
@@ -45,6 +52,10 @@ class FlowingText:
         text = clean_text(text).strip()
         if not text:
             return
+        if self._seen is not None:
+            if text in self._seen or _PAGE_NUMBER.fullmatch(text):
+                return
+            self._seen.add(text)
         if self._held_chars > HELD_CHARS:
             self._flush()
         if self._pieces:
@@ -70,6 +81,7 @@ class FlowingText:
         """What comes stands under no heading but this one, e.g. the footnotes."""
         self.end()
         self._path = [(1, heading)] if heading else []
+        self._seen = set() if heading == HEADERS else None
 
     def end(self, next_level: int = 0) -> None:
         """The section ends, because a heading of `next_level` comes or the document ends."""

@@ -1,8 +1,9 @@
-"""ODT and ODP (OpenDocument): headings, paragraphs, lists, tables, notes, alternative texts; slides of a
+"""ODT and ODP (OpenDocument): headings, paragraphs, lists, tables, notes, comments, alternative texts; slides of a
 presentation with their locators.
 
-The content comes as a stream from `rag.readers.package`. Deleted text of tracked changes, comments, tables of
-contents, headers and footers are not read. No page locators for texts: an ODT has no pages until it is laid out.
+The content comes as a stream from `rag.readers.package`; a text's headers and footers come last. Deleted text of
+tracked changes and tables of contents are not read. No page locators for texts: an ODT has no pages until it is
+laid out.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Iterator
 from rag.errors import DamagedFile, EmptyFile, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.flowing_text import FlowingText
+from rag.readers.flowing_text import HEADERS, FlowingText
 from rag.readers.package import LocalNames, Package
 from rag.readers.package_properties import odf_properties
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
 CONTENT = "content.xml"
+_STYLES = "styles.xml"
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"
 ODF_PREFIXES = {
     f"{_OASIS}office:1.0": "office",
@@ -29,16 +31,18 @@ ODF_PREFIXES = {
     f"{_OASIS}presentation:1.0": "presentation",
     f"{_OASIS}style:1.0": "style",
     f"{_OASIS}svg-compatible:1.0": "svg",
+    "http://purl.org/dc/elements/1.1/": "dc",
 }
 _TEXT = f"{_OASIS}text:1.0 "
 _STYLE = f"{_OASIS}style:1.0 "
 _PRESENTATION = f"{_OASIS}presentation:1.0 "
 
 _SKIPPED = frozenset({
-    "office:annotation", "office:forms", "office:scripts", "text:tracked-changes", "text:note-citation",
+    "office:forms", "office:scripts", "text:tracked-changes", "text:note-citation",
     "text:ruby-text", "text:table-of-content", "text:illustration-index", "text:table-index", "text:object-index",
     "text:user-index", "text:alphabetical-index", "presentation:footer-decl", "presentation:date-time-decl",
 })  # fmt: skip
+_EVERY_PAGE = frozenset(f"style:{place}{which}" for place in ("header", "footer") for which in ("", "-left", "-first"))
 _UNREAD_FRAMES = ("footer", "header", "date-time", "page-number", "page", "handout")
 MAX_SPACES = 100
 MAX_NOTES = 100_000
@@ -76,9 +80,12 @@ def _text_blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iter
         for block in flow.take():
             found_any = True
             yield block
-    flow.begin_part("Footnotes")
-    for note in body.notes:
-        flow.add("paragraph", note)
+    for heading, apart in (("Footnotes", body.notes), ("Comments", body.comments)):
+        flow.begin_part(heading)
+        for words in apart:
+            flow.add("paragraph", words)
+    flow.begin_part(HEADERS)
+    package.parse(_STYLES, _HeadersAndFooters(flow))
     flow.end()
     for block in flow.take():
         found_any = True
@@ -123,6 +130,10 @@ class _Paragraphs(ABC):
         self._list_depth = 0
         self._skip_depth = 0
         self._description: list[str] | None = None
+        self._comment: list[str] | None = None
+        """The paragraphs of the comment that is open."""
+        self._commenter: list[str] = []
+        self._in_creator = False
         self._title_styles = {"Title"}
 
     @abstractmethod
@@ -131,6 +142,10 @@ class _Paragraphs(ABC):
 
     @abstractmethod
     def hand_on_heading(self, level: int, words: str) -> None: ...
+
+    @abstractmethod
+    def hand_on_comment(self, author: str, words: str) -> None:
+        """`author` may be empty."""
 
     @abstractmethod
     def count(self, text: str) -> None:
@@ -153,6 +168,11 @@ class _Paragraphs(ABC):
             self._list_depth += 1
         elif name in ("svg:title", "svg:desc"):
             self._description = []
+        elif name == "office:annotation":
+            self._comment, self._commenter = [], []
+        elif self._comment is not None and name.startswith(("dc:", "?:")):
+            self._in_creator = name == "dc:creator"
+            self._skip_depth += not self._in_creator  # its date
         elif name == "style:style":
             if attributes.get(f"{_STYLE}parent-style-name") == "Title":
                 self._title_styles.add(attributes.get(f"{_STYLE}name", ""))
@@ -174,6 +194,8 @@ class _Paragraphs(ABC):
         if self._description is not None:
             self.count(text)
             self._description.append(text)
+        elif self._in_creator:
+            self._commenter.append(text)
         elif self._open:
             self.count(text)
             self._open[-1].append(text)
@@ -197,13 +219,22 @@ class _Paragraphs(ABC):
             self._tables += 1
         elif name == "text:list-item":
             self._list_depth -= 1
+        elif name == "dc:creator":
+            self._in_creator = False
+        elif name == "office:annotation" and self._comment is not None:
+            words, author = "\n".join(self._comment).strip(), clean_title("".join(self._commenter))
+            self._comment = None
+            if words:
+                self.hand_on_comment(author, words)
         elif name in ("svg:title", "svg:desc") and self._description is not None:
             if words := clean_title("".join(self._description)):
                 self._place("paragraph", f"Picture: {words}")
             self._description = None
 
     def _end_paragraph(self, text: str, level: int | None) -> None:
-        if level is not None and not self._cell_texts:
+        if self._comment is not None:
+            self._comment.append(text)
+        elif level is not None and not self._cell_texts:
             self.hand_on_heading(level, text)
         else:
             self._place("item" if self._list_depth else "paragraph", text)
@@ -221,6 +252,7 @@ class _Body(_Paragraphs):
     def __init__(self, flow: FlowingText) -> None:
         super().__init__()
         self.notes: list[str] = []
+        self.comments: list[str] = []
         self._flow = flow
         self._note_depth = 0
 
@@ -244,8 +276,35 @@ class _Body(_Paragraphs):
     def hand_on_heading(self, level: int, words: str) -> None:
         self._flow.begin(level, words)
 
+    def hand_on_comment(self, author: str, words: str) -> None:
+        if len(self.comments) < MAX_NOTES:
+            self.comments.append(f"{author}: {words}" if author else words)
+
     def count(self, text: str) -> None:
         self._flow.count(text)
+
+
+class _HeadersAndFooters(_Body):
+    """Of a text document's styles."""
+
+    def __init__(self, flow: FlowingText) -> None:
+        super().__init__(flow)
+        self._on_every_page = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._on_every_page += self.names[tag] in _EVERY_PAGE
+        super().start(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        super().end(tag)
+        self._on_every_page -= self.names[tag] in _EVERY_PAGE
+
+    def hand_on(self, kind: str, text: str) -> None:
+        if self._on_every_page:
+            super().hand_on(kind, text)
+
+    def hand_on_heading(self, _level: int, words: str) -> None:
+        self.hand_on("paragraph", words)
 
 
 class _Slides(_Paragraphs):
@@ -259,6 +318,7 @@ class _Slides(_Paragraphs):
         self._title: list[str] = []
         self._texts: list[str] = []
         self._notes: list[str] = []
+        self._comments: list[str] = []
         self._frames: list[str] = []
         """Classes of the open frames."""
         self._in_notes = False
@@ -284,9 +344,9 @@ class _Slides(_Paragraphs):
         elif name == "draw:page":
             if self._notes:
                 self._texts.append("Notes: " + "\n".join(self._notes))
-            text = clean_text("\n".join(self._texts)).strip()
+            text = clean_text("\n".join([*self._texts, *self._comments])).strip()
             self.finished.append((self._number, clean_title(" ".join(self._title)), text))
-            self._title, self._texts, self._notes, self._chars = [], [], [], 0
+            self._title, self._texts, self._notes, self._comments, self._chars = [], [], [], [], 0
 
     def hand_on(self, kind: str, text: str) -> None:
         frame = self._frames[-1] if self._frames else ""
@@ -301,6 +361,9 @@ class _Slides(_Paragraphs):
 
     def hand_on_heading(self, _level: int, words: str) -> None:
         self.hand_on("paragraph", words)
+
+    def hand_on_comment(self, author: str, words: str) -> None:
+        self._comments.append(f"Comment by {author}: {words}" if author else f"Comment: {words}")
 
     def count(self, text: str) -> None:
         self._chars += len(text)

@@ -12,24 +12,25 @@ from itertools import groupby
 from operator import itemgetter
 
 from rag.errors import EmptyFile
-from rag.readers.clean_text import clean_title
+from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.odf_text import CONTENT, ODF_PREFIXES, open_odf
 from rag.readers.package import LocalNames, Package
-from rag.readers.table_rows import Cells, Row, table_blocks
-from rag.records import Block
+from rag.readers.table_rows import Cells, Row, column_name, table_blocks
+from rag.records import Block, Locator
 
 MAX_ROWS = 1 << 24
 MAX_COLUMNS = 16_384
 MAX_REPEATED_ROWS = 1_000
 """Of one row with content; programs write as many as the sheet has when a whole column was filled."""
 MAX_REPEATED_CELLS = 100
+MAX_COMMENTS = 100_000
 
 _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0 "
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 "
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0 "
 _CELLS = ("table:table-cell", "table:covered-table-cell")
-_UNREAD = ("office:annotation", "table:shapes", "office:forms", "table:tracked-changes", "draw:frame", "office:scripts")
+_UNREAD = ("table:shapes", "office:forms", "table:tracked-changes", "draw:frame", "office:scripts")
 
 
 def read_ods(file: OpenedFile, _limits: ReadLimits) -> Reading:
@@ -41,10 +42,14 @@ def read_ods(file: OpenedFile, _limits: ReadLimits) -> Reading:
 
 def _blocks(package: Package) -> Iterator[Block]:
     found_any = False
-    for sheet, rows in groupby(_rows(package, _Sheets()), key=itemgetter(0)):
+    sheets = _Sheets()
+    for sheet, rows in groupby(_rows(package, sheets), key=itemgetter(0)):
         for block in table_blocks((row for _, row in rows), sheet):
             found_any = True
             yield block
+    for sheet, row, column, words in sheets.comments:
+        found_any = True
+        yield Block(f"{column_name(column)}{row}{words}", Locator(sheet=sheet, row=row), (sheet, "Comments"))
     if not found_any:
         raise EmptyFile(f"{package.name} has no cells with content", hint="there is nothing in it to find")
 
@@ -60,6 +65,12 @@ class _Sheets:
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, Row]] = []
+        self.comments: list[tuple[str, int, int, str]] = []
+        """Sheet, row, column (from 0), and `, Ada: words` of each."""
+        self._comment: list[str] | None = None
+        """The words of the comment that is open."""
+        self._commenter: list[str] = []
+        self._in_creator = False
         self._names = LocalNames(ODF_PREFIXES)
         self._sheet_count = 0
         self._sheet = ""
@@ -82,6 +93,10 @@ class _Sheets:
             self._skip_depth += 1
         elif name in _CELLS and self._depth == 1:
             self._cell = attributes
+        elif name == "office:annotation":
+            self._comment, self._commenter = [], []
+        elif self._comment is not None:
+            self._start_in_comment(name)
         elif name == "text:p":
             if self._text:
                 self._text.append(" ")
@@ -100,8 +115,30 @@ class _Sheets:
                 self._row = 0
                 self._reaching_down = {}
 
+    def _start_in_comment(self, name: str) -> None:
+        if name == "dc:creator":
+            self._in_creator = True
+        elif name.startswith(("dc:", "?:")):
+            self._skip_depth = 1  # its date
+        elif name == "text:p" and self._comment is not None:
+            self._comment.append(" ")
+
+    def _end_comment(self) -> None:
+        words = " ".join(clean_text("".join(self._comment or ())).split())
+        author = clean_title("".join(self._commenter))
+        self._comment = None
+        if words and self._depth == 1 and self._row and len(self.comments) < MAX_COMMENTS:
+            byline = f", {author}: " if author else ": "
+            self.comments.append((self._sheet, self._row, self._column, byline + words))
+
     def data(self, text: str) -> None:
-        if self._in_text and not self._skip_depth:
+        if self._skip_depth:
+            return
+        if self._in_creator:
+            self._commenter.append(text)
+        elif self._comment is not None:
+            self._comment.append(text)
+        elif self._in_text:
             self._text.append(text)
 
     def end(self, tag: str) -> None:
@@ -109,7 +146,13 @@ class _Sheets:
             self._skip_depth -= 1
             return
         name = self._names[tag]
-        if name in _CELLS and self._depth == 1 and self._cell is not None:
+        if name == "dc:creator":
+            self._in_creator = False
+        elif name == "office:annotation":
+            self._end_comment()
+        elif self._comment is not None:
+            return
+        elif name in _CELLS and self._depth == 1 and self._cell is not None:
             self._end_cell(self._cell)
         elif name == "text:p":
             self._in_text = False

@@ -15,7 +15,7 @@ from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time
-from rag.readers.flowing_text import FlowingText
+from rag.readers.flowing_text import HEADERS, FlowingText
 from rag.readers.rtf_text import RtfText
 from rag.records import Block
 
@@ -24,8 +24,7 @@ MAX_APART = 100_000
 
 _RAW_BYTES = re.compile(rb"\\bin(\d{1,10}) ?")
 _HEXADECIMAL = re.compile(rb"[0-9a-fA-F\s]{256,}")
-_ORDER = ("Footnotes", "Comments", "Header and footer")
-_PAGE_NUMBER = re.compile(r"[\W_]*\d{0,4}[\W_]*")
+_ORDER = ("Footnotes", "Comments", HEADERS)
 
 
 def read_rtf(file: OpenedFile, limits: ReadLimits) -> Reading:
@@ -44,7 +43,7 @@ def _blocks(source: str, name: str, reading: Reading, limits: ReadLimits) -> Ite
     for piece in document.pieces():
         text = clean_text(piece.text).strip()
         if piece.apart:
-            if text and not _PAGE_NUMBER.fullmatch(text) and sum(map(len, apart.values())) < MAX_APART:
+            if sum(map(len, apart.values())) < MAX_APART:
                 apart.setdefault(piece.apart, {})[text] = None
         elif piece.level is not None and piece.kind != "row":
             flow.begin(piece.level, text)

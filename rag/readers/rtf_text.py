@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from rag.readers.flowing_text import HEADERS
+
 MAX_DEPTH = 500
 """Groups within groups; what is nested deeper belongs to the group at this depth."""
 MAX_FONTS = 10_000
@@ -39,7 +41,7 @@ _CHARACTERS = {
 }  # fmt: skip
 _SYMBOLS = {"~": "\u00a0", "_": "-", "{": "{", "}": "}", "\\": "\\"}
 _APART = {"footnote": "Footnotes", "annotation": "Comments"} | dict.fromkeys(
-    ("header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"), "Header and footer"
+    ("header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"), HEADERS
 )
 """Groups whose words stand apart, and the heading they come under."""
 _STATED = frozenset({"title", "author", "operator", "atnauthor"})

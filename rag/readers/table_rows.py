@@ -68,6 +68,16 @@ class _Table:
     """The rows at hand are the title of what comes."""
 
 
+def column_name(column: int) -> str:
+    """`A` of 0, `AA` of 26, as spreadsheet programs call them."""
+    name = ""
+    column += 1
+    while column:
+        column, letter = divmod(column - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
 def table_blocks(rows: Iterable[Row], sheet: str | None = None, merges: Iterable[Merge] = ()) -> Iterator[Block]:
     """Blocks with the locator of their first row. `sheet` is the heading of all of them, if there is one."""
     spans = tuple(merges)

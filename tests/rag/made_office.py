@@ -52,7 +52,15 @@ def xlsx_of(
 
 
 def odf_of(
-    path: Path, kind: str, body: str, *, styles: str = "", meta: str = "", prolog: str = "", manifest: str = ""
+    path: Path,
+    kind: str,
+    body: str,
+    *,
+    styles: str = "",
+    master_page: str = "",
+    meta: str = "",
+    prolog: str = "",
+    manifest: str = "",
 ) -> Path:
     """An OpenDocument file whose `office:text`, `office:spreadsheet` or `office:presentation` is the XML given."""
     names = ["office", "text", "table", "draw:drawing", "presentation", "style", "svg:svg-compatible", "meta"]
@@ -67,6 +75,8 @@ def odf_of(
             "content.xml": f'<?xml version="1.0" encoding="UTF-8"?>{prolog}<office:document-content {spaces}>'
             f"<office:automatic-styles>{styles}</office:automatic-styles>"
             f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>",
+            "styles.xml": f"<office:document-styles {spaces}><office:master-styles>"
+            f"<style:master-page>{master_page}</style:master-page></office:master-styles></office:document-styles>",
             "meta.xml": f"<office:document-meta {spaces}><office:meta>{meta}</office:meta></office:document-meta>",
             "META-INF/manifest.xml": manifest or "<manifest/>",
         },

@@ -68,19 +68,56 @@ def test_headings_paragraphs_lists_and_tables(opened: Opened, tmp_path: Path) ->
     ]
 
 
-def test_notes_come_last_and_comments_deletions_and_contents_not_at_all(opened: Opened, tmp_path: Path) -> None:
+def test_notes_and_comments_come_last_and_deletions_and_contents_not_at_all(opened: Opened, tmp_path: Path) -> None:
     body = (
         "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
         "<text:table-of-content><text:p>Costs 1</text:p></text:table-of-content>"
         "<text:p>Body<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>See annex.</text:p>"
-        "</text:note-body></text:note> goes on.<office:annotation><text:p>remark</text:p></office:annotation></text:p>"
+        "</text:note-body></text:note> goes on."
+        "<office:annotation><dc:creator>Ada</dc:creator><dc:date>2025-03-14</dc:date><text:p>Since when?</text:p>"
+        "<text:p>Ask Bob.</text:p></office:annotation></text:p>"
         "<text:p><draw:frame><draw:text-box><text:p>in the box</text:p></draw:text-box>"
         "<svg:desc>A red house</svg:desc></draw:frame>around</text:p>"
     )
     assert text_of(opened, tmp_path / "a.odt", body) == [
         ((), "Body goes on.\n\nin the box\n\nPicture: A red house\n\naround"),
         (("Footnotes",), "See annex."),
+        (("Comments",), "Ada: Since when?\nAsk Bob."),
     ]
+
+
+def test_headers_and_footers_are_read_once(opened: Opened, tmp_path: Path) -> None:
+    master_page = (
+        "<style:header><text:p>Heron Ltd</text:p><text:h>Our ref. 4711</text:h></style:header>"
+        "<style:header-left><text:p>Heron Ltd</text:p></style:header-left><text:p>no header</text:p>"
+        "<style:footer><text:p><text:page-number>12</text:page-number></text:p></style:footer>"
+    )
+    path = odf_of(tmp_path / "a.odt", "text", "<text:p>The rent.</text:p>", master_page=master_page)
+    assert [(block.heading_path, block.text) for block in read_odt(opened(path), LIMITS).blocks] == [
+        ((), "The rent."),
+        (("Header and footer",), "Heron Ltd\n\nOur ref. 4711"),
+    ]
+
+
+def test_comments_of_cells_and_slides(opened: Opened, tmp_path: Path) -> None:
+    comment = (
+        "<office:annotation><dc:creator>Ada</dc:creator><dc:date>2025-03-14</dc:date>"
+        "<text:p>Since</text:p><text:p>when?</text:p></office:annotation>"
+    )
+    commented = f'<table:table-cell office:value-type="string">{comment}<text:p>Rent</text:p></table:table-cell>'
+    empty = '<table:table-row table:number-rows-repeated="8"/>'
+    body = sheet(row(cell("Item"), commented), empty, row(cell("x", 'table:number-columns-repeated="26"'), commented))
+    blocks = list(read_ods(opened(odf_of(tmp_path / "a.ods", "spreadsheet", body)), LIMITS).blocks)
+    assert [(str(block.locator), block.text) for block in blocks if block.heading_path == ("Q3", "Comments")] == [
+        ("Q3 row 1", "B1, Ada: Since when?"),
+        ("Q3 row 10", "AA10, Ada: Since when?"),
+    ]
+    assert blocks[0].text == "Item | Rent"
+    slide = (
+        f"<draw:page><draw:frame><draw:text-box><text:p>One</text:p></draw:text-box></draw:frame>{comment}</draw:page>"
+    )
+    (block,) = read_odp(opened(odf_of(tmp_path / "a.odp", "presentation", slide)), LIMITS).blocks
+    assert block.text == "One\nComment by Ada: Since\nwhen?"
 
 
 def test_who_wrote_it_and_when(opened: Opened, tmp_path: Path) -> None:
@@ -100,7 +137,7 @@ def test_a_sheet_shows_what_a_person_sees(opened: Opened, tmp_path: Path) -> Non
             '<table:table-cell office:value-type="date" office:date-value="2025-03-14"><text:p>14.03.25</text:p>'
             "</table:table-cell>",
             '<table:table-cell office:value-type="percentage" office:value="0.125"><text:p>12,5 %</text:p>'
-            "<office:annotation><text:p>remark</text:p></office:annotation></table:table-cell>",
+            "</table:table-cell>",
             '<table:table-cell office:value-type="currency" office:value="1250"><text:p>1.250,00 €</text:p>'
             "</table:table-cell>",
         ),
