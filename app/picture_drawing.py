@@ -1,8 +1,8 @@
 """A part of a picture as lines of a terminal: with block characters, as sixels, or in kitty's protocol.
 
 Blocks need nothing but colours: each cell holds two by two dots in two of them. Sixels are sent line by line, each
-behind the blanks of its line, so that whatever draws a line anew draws its part of the picture too. kitty is given the
-picture once; the lines hold its placeholder characters, which any program can move and cut like text.
+behind the characters of its line, so that whatever draws a line anew draws its part of the picture too. kitty is given
+the picture once; the lines hold its placeholder characters, which any program can move and cut like text.
 Pure: values in, lines out. Knows nothing of widgets, files and of which terminal takes what.
 """
 
@@ -56,17 +56,31 @@ _KITTY_MARKS = """
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnPicture:
-    """What to put on the screen."""
+class SharpPicture:
+    """What lies over a picture drawn with blocks, in a protocol of the terminal's own."""
 
-    strips: tuple[Strip, ...]
+    size: Size
+    """In cells."""
+    lines: tuple[Segment, ...]
+    """Sixels: a control segment that draws over the cells before it. kitty: placeholders in place of the cells."""
     transmission: str = ""
     """What the terminal must have been sent before."""
     image_id: int = 0
     """By which the terminal can be told to forget it; 0 where it keeps nothing."""
 
+    def over(self, strip: Strip, row: int) -> Strip:
+        """A line with this picture's part of it at its left. Nothing may touch the segments after this: Textual's
+        filters take the mark from control segments, and would change the colours that kitty counts by."""
+        if row >= len(self.lines) or strip.cell_length < self.size.width:
+            return strip
+        cells = strip.crop(0, self.size.width)
+        rest = strip.crop(self.size.width, strip.cell_length)
+        line = self.lines[row]
+        covered = [*cells, line] if line.control else [line]
+        return Strip([*covered, *rest], strip.cell_length)
 
-def blocks(image: Image, box: Box, size: Size) -> DrawnPicture:
+
+def blocks(image: Image, box: Box, size: Size) -> tuple[Strip, ...]:
     """With quadrant blocks: what is light in a cell takes the light colour, what is dark the other."""
     dots = np.asarray(cut(image, box, 2 * size.width, 2 * size.height), dtype=np.float32)
     # (rows, columns, 4 dots, 3 colours); the dots in the order of QUADRANTS
@@ -76,10 +90,10 @@ def blocks(image: Image, box: Box, size: Size) -> DrawnPicture:
     is_dark = (light < middle[..., None]) & ((light.max(axis=2) - light.min(axis=2)) >= FLAT_CONTRAST)[..., None]
     glyphs = (is_dark * np.array([1, 2, 4, 8])).sum(axis=2)
     dark, rest = _mean(cells, is_dark), _mean(cells, ~is_dark)
-    return DrawnPicture(tuple(_strip(glyphs[row], dark[row], rest[row]) for row in range(size.height)))
+    return tuple(_strip(glyphs[row], dark[row], rest[row]) for row in range(size.height))
 
 
-def sixels(image: Image, box: Box, size: Size, cell_px: tuple[int, int]) -> DrawnPicture:
+def sixels(image: Image, box: Box, size: Size, cell_px: tuple[int, int]) -> SharpPicture:
     """One sixel picture a line. Slow for a large one (half a second for a screen): not for the UI's thread."""
     from PIL.Image import Dither
     from textual_image._sixel import SixelOptions, image_to_sixels  # not its widgets: see the log of 2026-11-22
@@ -90,28 +104,27 @@ def sixels(image: Image, box: Box, size: Size, cell_px: tuple[int, int]) -> Draw
         "RGB"
     )  # one palette, so that lines fit together
     options = SixelOptions(colors=SIXEL_COLOURS)
-    strips = []
+    lines = []
     for row in range(size.height):
         line = image_to_sixels(pixels.crop((0, row * height, pixels.width, (row + 1) * height)), options)
         # By the standard defining a colour selects it; xterm wants to be told.
         line = _DEFINED.sub(r"\g<0>#\1", line)
-        drawn = Segment(f"\x1b[{size.width}D\x1b7{line}\x1b8\x1b[{size.width}C", None, _UNTOUCHED)
-        strips.append(Strip([Segment(" " * size.width), drawn], size.width))
-    return DrawnPicture(tuple(strips))
+        lines.append(Segment(f"\x1b[{size.width}D\x1b7{line}\x1b8\x1b[{size.width}C", None, _CONTROL))
+    return SharpPicture(size, tuple(lines))
 
 
-def kitty(image: Image, box: Box, size: Size, cell_px: tuple[int, int], image_id: int) -> DrawnPicture:
+def kitty(image: Image, box: Box, size: Size, cell_px: tuple[int, int], image_id: int) -> SharpPicture:
     """`image_id`: 1 to 2**24 - 1. Raises ValueError for more cells than KITTY_MOST_CELLS in a direction."""
     if max(size) > KITTY_MOST_CELLS:
         raise ValueError("more cells than can be numbered")
     pixels = cut(image, box, size.width * cell_px[0], size.height * cell_px[1])
     colour = Style(color=Color.from_rgb(image_id >> 16, image_id >> 8 & 255, image_id & 255))
     marks = _kitty_marks()
-    strips = []
+    lines = []
     for row in range(size.height):
         text = "".join(f"{KITTY_PLACEHOLDER}{marks[row]}{marks[column]}" for column in range(size.width))
-        strips.append(Strip([Segment(text, colour)], size.width))
-    return DrawnPicture(tuple(strips), _kitty_message(pixels, size, image_id), image_id)
+        lines.append(Segment(text, colour))
+    return SharpPicture(size, tuple(lines), _kitty_message(pixels, size, image_id), image_id)
 
 
 def forget_in_kitty(image_id: int) -> str:
@@ -140,8 +153,8 @@ def cut(image: Image, box: Box, width: int, height: int) -> Image:
     return canvas
 
 
-_UNTOUCHED = ((ControlType.CURSOR_FORWARD, 0),)
-"""Marks a segment as one that Rich and our filter of control characters pass on as it is: only made here."""
+_CONTROL = ((ControlType.CURSOR_FORWARD, 0),)
+"""Marks a segment as one that takes no cells and is passed on as it is: only made here."""
 
 
 @cache

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import work
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
-from app.picture_drawing import KITTY_MOST_CELLS, Box, DrawnPicture, blocks, forget_in_kitty, kitty, sixels
+from app.picture_drawing import KITTY_MOST_CELLS, Box, SharpPicture, blocks, forget_in_kitty, kitty, sixels
 from app.terminal_pictures import Protocol, cell_px_now
 
 if TYPE_CHECKING:
@@ -61,14 +61,17 @@ class PictureArea(Widget):
     class Sharpened(Message):
         """A thread has the same part in the terminal's own way."""
 
-        def __init__(self, part: Part, drawn: DrawnPicture) -> None:
+        def __init__(self, part: Part, sharp: SharpPicture) -> None:
             super().__init__()
             self.part = part
-            self.drawn = drawn
+            self.sharp = sharp
 
     def __init__(self) -> None:
         super().__init__()
-        self._drawn: tuple[Part, DrawnPicture] | None = None
+        self._drawn: tuple[Part, tuple[Strip, ...]] | None = None
+        """With blocks."""
+        self._sharp: SharpPicture | None = None
+        """The same part in the terminal's own way, once it is made."""
         self._waits: Timer | None = None
 
     def part(self) -> Part | None:
@@ -103,28 +106,33 @@ class PictureArea(Widget):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        strips = self._strips()
+        strips = self._blocks_of(self.part())
         return strips[y] if y < len(strips) else Strip.blank(self.size.width, self.visual_style.rich_style)
 
-    def _strips(self) -> tuple[Strip, ...]:
-        part = self.part()
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """With the sharp picture over the blocks. While another screen stands before this one, which is then drawn
+        tinted, the blocks are all there is."""
+        strips = super().render_lines(crop)
+        sharp = self._sharp
+        if sharp is None or not self.screen.is_active or crop.x:
+            return strips
+        return [sharp.over(strip, row) for row, strip in enumerate(strips, start=crop.y)]
+
+    def _blocks_of(self, part: Part | None) -> tuple[Strip, ...]:
         if part is None or not part.size:
+            self._forget()
             return ()
         if self._drawn is None or not self._drawn[0].is_same(part):
-            self._replace(part, blocks(part.image, part.box, part.size))
+            self._forget()
+            self._drawn = (part, blocks(part.image, part.box, part.size))
             if self.protocol in ("kitty", "sixel"):
                 self._sharpen_soon()
-        assert self._drawn is not None
-        return self._drawn[1].strips
-
-    def _replace(self, part: Part, drawn: DrawnPicture) -> None:
-        self._forget()
-        self._send(drawn.transmission)
-        self._drawn = (part, drawn)
+        return self._drawn[1]
 
     def _forget(self) -> None:
-        if self._drawn is not None and (image_id := self._drawn[1].image_id):
-            self._send(forget_in_kitty(image_id))
+        if self._sharp is not None and self._sharp.image_id:
+            self._send(forget_in_kitty(self._sharp.image_id))
+        self._sharp = None
         self._drawn = None
 
     def _sharpen_soon(self) -> None:
@@ -140,15 +148,16 @@ class PictureArea(Widget):
     @work(thread=True, exclusive=True, group="sharpen", exit_on_error=False)
     def sharpen(self, part: Part, protocol: Protocol) -> None:
         if protocol == "kitty":
-            drawn = kitty(part.image, part.box, part.size, part.cell_px, next(self._image_ids) & 0xFFFFFF or 1)
+            sharp = kitty(part.image, part.box, part.size, part.cell_px, next(self._image_ids) & 0xFFFFFF or 1)
         else:
-            drawn = sixels(part.image, part.box, part.size, part.cell_px)
-        self.post_message(self.Sharpened(part, drawn))
+            sharp = sixels(part.image, part.box, part.size, part.cell_px)
+        self.post_message(self.Sharpened(part, sharp))
 
     def on_picture_area_sharpened(self, event: Sharpened) -> None:
         event.stop()
-        if event.part.is_same(self.part()):  # the user may be elsewhere in it by now
-            self._replace(event.part, event.drawn)
+        if self._drawn is not None and self._drawn[0].is_same(event.part) and event.part.is_same(self.part()):
+            self._send(event.sharp.transmission)
+            self._sharp = event.sharp
             self.refresh()
 
     def on_unmount(self) -> None:

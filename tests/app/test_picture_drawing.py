@@ -12,6 +12,7 @@ from PIL import Image
 from rich.segment import Segment
 from textual.color import Color
 from textual.geometry import Size
+from textual.strip import Strip
 
 from app.control_filter import ControlFilter
 from app.picture_drawing import (
@@ -20,7 +21,7 @@ from app.picture_drawing import (
     KITTY_MOST_CELLS,
     KITTY_PLACEHOLDER,
     QUADRANTS,
-    DrawnPicture,
+    SharpPicture,
     blocks,
     cut,
     forget_in_kitty,
@@ -31,6 +32,8 @@ from app.picture_drawing import (
 CELL_PX = (8, 17)
 """As xterm has it with a common font: no multiple of the six pixels of a band."""
 SIZE = Size(10, 4)
+LINE = Strip([Segment("0123456789abc")], 13)
+"""Three cells wider than the picture."""
 
 
 def halves() -> Image.Image:
@@ -71,11 +74,11 @@ def decoded_sixels(sent: str) -> np.ndarray:
     return canvas[:height]
 
 
-def sixel_of(drawn: DrawnPicture, row: int) -> str:
-    """The sixel picture of a line; checks that it stands behind the line's blanks and gives the cursor back."""
-    blanks, control = drawn.strips[row]
-    assert blanks.text == " " * SIZE.width
-    assert control.control, "passed on as it is"
+def sixel_of(drawn: SharpPicture, row: int) -> str:
+    """The sixel picture of a line; checks that it stands behind the line's cells and gives the cursor back."""
+    cells, control, rest = drawn.over(LINE, row)
+    assert (cells.text, rest.text) == ("0123456789", "abc")
+    assert control.control, "it takes no cells"
     found = re.fullmatch(r"\x1b\[10D\x1b7(\x1bP.*\x1b\\)\x1b8\x1b\[10C", control.text, re.DOTALL)
     assert found is not None
     return found[1]
@@ -91,21 +94,19 @@ def test_a_part_is_cut_out_and_what_is_beyond_the_edges_is_grey() -> None:
 
 def test_blocks_have_the_pictures_colours() -> None:
     drawn = blocks(halves(), whole(halves()), SIZE)
-    assert len(drawn.strips) == SIZE.height
-    for strip in drawn.strips:
+    assert len(drawn) == SIZE.height
+    for strip in drawn:
         assert strip.cell_length == SIZE.width
         assert set(strip.text) <= set(QUADRANTS)
         backgrounds = [each.style.bgcolor.triplet for each in strip if each.style and each.style.bgcolor]
         assert [tuple(each) for each in backgrounds if each] == [(200, 0, 0), (0, 0, 200)]
-    assert not drawn.transmission
 
 
 def test_each_line_of_a_sixel_picture_shows_its_own_part() -> None:
     image = halves()
     image.paste((0, 160, 0), (0, 51, 80, 68))  # the last line's worth
     drawn = sixels(image, whole(image), SIZE, CELL_PX)
-    assert len(drawn.strips) == SIZE.height
-    assert all(strip.cell_length == SIZE.width for strip in drawn.strips)
+    assert len(drawn.lines) == SIZE.height
     for row in range(SIZE.height):
         pixels = decoded_sixels(sixel_of(drawn, row))
         assert pixels.shape == (CELL_PX[1], SIZE.width * CELL_PX[0], 3)
@@ -116,14 +117,16 @@ def test_each_line_of_a_sixel_picture_shows_its_own_part() -> None:
         assert (pixels >= 0).all(), "every pixel is drawn, those of the first band too"
 
 
-def test_a_sixel_line_survives_being_cut_and_our_filter_of_control_characters() -> None:
+def test_a_sixel_line_is_drawn_again_with_its_end_only_and_no_text_can_be_one() -> None:
     drawn = sixels(halves(), whole(halves()), SIZE, CELL_PX)
-    strip = drawn.strips[0]
-    assert "\x1bP" in "".join(segment.text for segment in strip.crop(4, 10)), "redrawn with the end of its line"
+    strip = drawn.over(LINE, 0)
+    assert strip.cell_length == LINE.cell_length
+    assert "\x1bP" in "".join(segment.text for segment in strip.crop(4, 13))
     assert "\x1bP" not in "".join(segment.text for segment in strip.crop(0, 4)), "not over what covers its end"
-    assert ControlFilter().apply(list(strip), Color(0, 0, 0)) == list(strip)
+    assert drawn.over(LINE, SIZE.height) == LINE, "below the picture nothing is drawn"
+    assert drawn.over(LINE.crop(0, 9), 0) == LINE.crop(0, 9), "nor where there is no room for it"
     hostile = [Segment("\x1bPq~\x1b\\")]
-    assert "\x1b" not in ControlFilter().apply(hostile, Color(0, 0, 0))[0].text, "text is no picture"
+    assert "\x1b" not in ControlFilter().apply(hostile, Color(0, 0, 0))[0].text
 
 
 def test_kitty_is_sent_the_pixels_in_chunks_and_asked_for_no_answer() -> None:
@@ -149,14 +152,13 @@ def test_kittys_placeholders_carry_the_number_and_their_place_and_may_be_cut_lik
 
     drawn = kitty(halves(), whole(halves()), Size(KITTY_MOST_CELLS, 2), (2, 4), 0x010203)
     marks = list(map(chr, _NUMBER_TO_DIACRITIC))
-    for row, strip in enumerate(drawn.strips):
-        assert strip.text == "".join(KITTY_PLACEHOLDER + marks[row] + mark for mark in marks)
-        (segment,) = strip
+    for row, segment in enumerate(drawn.lines):
+        strip = drawn.over(Strip.blank(KITTY_MOST_CELLS + 3), row)
+        assert strip.text.rstrip() == "".join(KITTY_PLACEHOLDER + marks[row] + mark for mark in marks)
         assert segment.style is not None
         assert segment.style.color is not None
         assert segment.style.color.triplet == (1, 2, 3)
-        assert segment.cell_length == strip.cell_length == KITTY_MOST_CELLS
+        assert segment.cell_length == strip.cell_length - 3 == KITTY_MOST_CELLS
         assert strip.crop(3, 5).text == "".join(KITTY_PLACEHOLDER + marks[row] + mark for mark in marks[3:5])
-        assert ControlFilter().apply([segment], Color(0, 0, 0)) == [segment]
     with pytest.raises(ValueError, match="numbered"):
         kitty(halves(), whole(halves()), Size(KITTY_MOST_CELLS + 1, 2), (2, 4), 1)
