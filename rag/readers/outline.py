@@ -7,6 +7,7 @@ stands between definitions is under what surrounds it. Every line that is not bl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ GATHERED_CHARS = 700
 """Small definitions are taken together up to this length: about what a passage of 200 tokens holds of code."""
 TINY_CHARS = 150
 """What is shorter goes with the large definition behind it: alone it would be a passage of a line or two."""
+_CLOSES = re.compile(r"[\W_]*(?:end)?[\W_]*")
 MAX_NAMES_CHARS = 60
 """More names than that tell nothing that the lines do not, and would push out what surrounds them."""
 
@@ -69,6 +71,8 @@ def _blocks(
         first, last = max(definition.begin, at), min(definition.end, end)
         if first >= last:
             continue
+        if definition is definitions[-1] and not _has_words(lines, last, end):
+            last = end  # a bracket or an `end` alone says nothing
         if between := _chars(lines, at, first):
             if gathered.chars + between > GATHERED_CHARS:
                 yield from _together(lines, gathered, path, syntax)
@@ -110,3 +114,8 @@ def _together(lines: Sequence[str], gathered: _Gathered, path: tuple[str, ...], 
 def _chars(lines: Sequence[str], begin: int, end: int) -> int:
     """Characters without indentation and blank lines: 0 where nothing is to be read."""
     return sum(len(line.strip()) for line in lines[begin:end])
+
+
+def _has_words(lines: Sequence[str], begin: int, end: int) -> bool:
+    """Whether there is more than what closes a definition."""
+    return not all(_CLOSES.fullmatch(line) for line in lines[begin:end])

@@ -15,7 +15,7 @@ from rag.readers.unsupported import refuse_name
 _READERS: dict[Format, tuple[str, str, str]] = {
     "text": ("text/1", "rag.readers.plain_text", "read_text"),
     "code": ("text/1", "rag.readers.plain_text", "read_code"),
-    "source": ("source/1", "rag.readers.source_code", "read_source_code"),
+    "source": ("source/2", "rag.readers.source_code", "read_source_code"),
     "markdown": ("markdown/2", "rag.readers.markdown", "read_markdown"),
     "rst": ("rst/1", "rag.readers.rst", "read_rst"),
     "org": ("org/1", "rag.readers.org", "read_org"),

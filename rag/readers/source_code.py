@@ -136,7 +136,7 @@ def _name(node: Node, grammar: Grammar) -> str:
     """Empty for what defines nothing: a variable that is no function, a struct that is only mentioned."""
     if node.type in ("variable_declarator", "assignment_expression", "field_definition", "public_field_definition"):
         value = node.child_by_field_name("right" if node.type == "assignment_expression" else "value")
-        if value is None or value.type not in grammar.values:
+        if value is None or not (value.type in grammar.values or _is_made_at_the_top(node, value)):
             return ""
     if node.type.endswith("_specifier") and node.child_by_field_name("body") is None:
         return ""
@@ -154,6 +154,14 @@ def _name(node: Node, grammar: Grammar) -> str:
         return ""
     receiver = node.child_by_field_name("receiver")
     return " ".join(part for part in (_text(receiver) if receiver is not None else "", _text(named)) if part)
+
+
+def _is_made_at_the_top(node: Node, value: Node) -> bool:
+    """`export const Page = memo(…)`: a call of several lines, not within a function."""
+    declaration = node.parent
+    around = declaration.parent if declaration is not None else None
+    is_long = value.type in ("call_expression", "array") and value.end_point.row > value.start_point.row
+    return is_long and around is not None and around.type in ("program", "export_statement")
 
 
 def _text(node: Node) -> str:

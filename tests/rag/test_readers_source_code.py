@@ -146,6 +146,22 @@ def test_small_classes_stay_together(opened: Opened, tmp_path: Path) -> None:
     assert (block.locator.line, block.heading_path, block.text) == (1, ("class A, class B",), source.rstrip())
 
 
+def test_what_only_closes_a_definition_is_no_block_of_its_own(opened: Opened, tmp_path: Path) -> None:
+    body = "".join(f"    this.rent = compute(rent, {n});\n" for n in range(40))
+    source = f"namespace a {{\n\nclass Lease {{\n  void pay() {{\n{body}  }}\n}};\n}}  // namespace\n\n"
+    blocks = list(read_source_code(opened(tmp_path / "a.cpp", source), LIMITS).blocks)
+    assert [block.heading_path[-1] for block in blocks] == ["pay", "namespace a"]
+    assert blocks[0].text.endswith("}\n};")
+    assert blocks[1].text == "}  // namespace"
+
+
+def test_what_a_call_makes_at_the_top_of_a_file_has_a_name(opened: Opened, tmp_path: Path) -> None:
+    body = "".join(f"  const part{n} = await load(rent, {n});\n" for n in range(40))
+    source = f"const small = load();\nexport const Rent = memo(function Inner() {{\n{body}}});\n"
+    blocks = list(read_source_code(opened(tmp_path / "a.tsx", source), LIMITS).blocks)
+    assert [block.heading_path for block in blocks] == [("const Rent",)]
+
+
 def test_code_that_does_not_parse_is_read_all_the_same(opened: Opened, tmp_path: Path) -> None:
     source = f"def broken(:\n{LONG}class Fine:\n    def here(self):\n{LONG}\n)))) ??? \n"
     blocks = blocks_of(opened, tmp_path / "a.py", source)
