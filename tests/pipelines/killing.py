@@ -35,8 +35,13 @@ def make_files(folder: Path, count: int, seed: int) -> None:
 
 def index(library_file: Path, folder: Path, chroma_folder: Path | None, *, embedder: str = "") -> subprocess.Popen[str]:
     arguments = [str(library_file), str(folder), str(chroma_folder or ""), embedder]
+    return start("tests.pipelines.indexing_process", *arguments)
+
+
+def start(module: str, *arguments: str) -> subprocess.Popen[str]:
+    """A process that says each event on a line."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.pipelines.indexing_process", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -46,7 +51,11 @@ def index(library_file: Path, folder: Path, chroma_folder: Path | None, *, embed
 
 def index_to_the_end(library_file: Path, folder: Path, chroma_folder: Path | None, *, embedder: str = "") -> list[str]:
     """What it said, event by event. `embedder` names the one that the settings name."""
-    said, complaints = index(library_file, folder, chroma_folder, embedder=embedder).communicate(timeout=240)
+    return to_the_end(index(library_file, folder, chroma_folder, embedder=embedder))
+
+
+def to_the_end(process: subprocess.Popen[str], *, timeout_s: float = 240.0) -> list[str]:
+    said, complaints = process.communicate(timeout=timeout_s)
     assert said.endswith("IndexDone\n"), complaints
     return said.splitlines()
 
@@ -60,11 +69,16 @@ def kill_in_the_middle(
     most_lines: int,
     embedder: str = "",
 ) -> str:
-    """Start indexing and kill it after a random number of events and a random moment more.
+    """Index, and be killed on the way: `kill`."""
+    process = index(library_file, folder, chroma_folder, embedder=embedder)
+    return kill(process, chance, most_lines=most_lines)
+
+
+def kill(process: subprocess.Popen[str], chance: random.Random, *, most_lines: int) -> str:
+    """Kill it after a random number of events and a random moment more.
 
     Returns the last thing it said. A run that gets to its end before is left at that.
     """
-    process = index(library_file, folder, chroma_folder, embedder=embedder)
     assert process.stdout is not None
     last = ""
     for _ in range(chance.randint(1, most_lines)):
