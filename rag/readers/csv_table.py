@@ -12,7 +12,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from rag.errors import DamagedFile, EmptyFile
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
@@ -59,11 +59,7 @@ def read_csv(file: OpenedFile, _limits: ReadLimits) -> Reading:
 
 def _blocks(file: OpenedFile, codec: str, notes: list[str]) -> Iterator[Block]:
     lines = _lines(decoded_pieces(file.stream, codec), file.name)
-    sample = []
-    for line in lines:
-        sample.append(line)
-        if len(sample) == SAMPLE_LINES:
-            break
+    sample = list(islice(lines, SAMPLE_LINES))
     skipped = 0
     separator = _stated_separator(sample[0]) if sample else ""
     if separator:

@@ -19,7 +19,7 @@ from rag.readers.contract import MEGABYTE, Member, OpenedFile, Reading, ReadLimi
 from rag.readers.html import html_as_text
 from rag.readers.mail_blocks import Mail, mail_blocks
 from rag.readers.mail_text import best_version, unflow
-from rag.readers.mime_parts import MAX_PARTS, Part, find_parts, open_body, text_of
+from rag.readers.mime_parts import MAX_PARTS, Part, find_parts, open_body, read_header, text_of
 
 MAX_TEXT_BYTES = 16 * MEGABYTE
 """Of one text part; the rest of a longer one is not read."""
@@ -235,7 +235,7 @@ def _member_name(stream: BinaryIO, part: Part, ordinal: int) -> str:
     extension = _EXTENSIONS.get(part.kind, "")
     name = _file_name(part)
     if not name and part.kind in ("message/rfc822", "message/global"):
-        name = mail_headers.header_text(find_parts(stream, part.begin, part.end).headers, "subject")
+        name = mail_headers.header_text(read_header(stream, part.begin, part.end)[0], "subject")
         name = name.replace("/", "-").replace("\\", "-")[:100].strip()
     if not name.strip("."):
         return f"part {ordinal}{extension}"

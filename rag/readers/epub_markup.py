@@ -75,7 +75,6 @@ class Contents:
     def __init__(self, folder: str, source: str) -> None:
         """`folder` is where the table itself lies in the archive; `source` its XHTML (EPUB 3) or NCX (EPUB 2)."""
         self.titles: dict[str, tuple[str, ...]] = {}
-        self._folder = folder
         parser = _ContentsParser()
         parser.feed(source)
         parser.close()

@@ -48,10 +48,6 @@ class Part:
     """It is made of parts that were not looked for."""
 
     @property
-    def is_multipart(self) -> bool:
-        return bool(self.children)
-
-    @property
     def size_bytes(self) -> int:
         """As it stands in the file: before decoding."""
         return max(0, self.end - self.begin)
