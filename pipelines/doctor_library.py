@@ -24,7 +24,6 @@ from rag.errors import ChromaUnreachable, LibraryDamaged, LibraryError
 from rag.identity import stored_identity
 from rag.library_db import LibraryDb
 from rag.library_health import broken_pages, broken_word_indexes, orphans, vanished_files
-from rag.schema import MIGRATIONS
 from rag.vectors import Vectors, count_vectors
 from rag.writer_lock import WriterLock
 
@@ -43,7 +42,7 @@ def checks(subject: Subject) -> Iterator[Check]:
             yield whole
             if whole.status != "ok":
                 return  # whatever else is asked of broken pages may be wrong
-            if int(library.query("PRAGMA user_version")[0][0]) < len(MIGRATIONS):
+            if library.behind:
                 yield Check("library version", "warn", f"{file} is an older homebody's", "open homebody once")
                 return
             yield _check_records(library)

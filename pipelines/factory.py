@@ -145,11 +145,27 @@ class HomeOnThisMachine:
         may_write = (write or not paths.library_file.exists()) and self._lock.acquire()
         self.read_only_because = "" if may_write else self._why_read_only(asked_to_write=write)
         try:
-            self._db = LibraryDb(paths.library_file, read_only=not may_write)
+            self._db = self._open_library(read_only=not may_write)
             self.conversations = SavedConversations(ConversationStore(self._db), forget_prompts=engines.forget_prompts)
         except BaseException:
             self._lock.release()
             raise
+
+    def _open_library(self, *, read_only: bool) -> LibraryDb:
+        db = LibraryDb(self.paths.library_file, read_only=read_only)
+        if not db.behind:
+            return db
+        db.close()
+        # An older homebody's: whoever opens it first brings its tables up to date, also one that only reads.
+        if not self._lock.acquire():
+            raise LibraryLocked(
+                f"{self._lock.holder()}, an older homebody, has this library open", hint="close it and do it again"
+            )
+        try:
+            LibraryDb(self.paths.library_file).close()
+        finally:
+            self._lock.release()
+        return LibraryDb(self.paths.library_file, read_only=True)
 
     def _why_read_only(self, *, asked_to_write: bool) -> str:
         if not asked_to_write:

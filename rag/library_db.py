@@ -58,7 +58,7 @@ class LibraryDb:
     """The open library file. Thread-safe: each thread gets a connection of its own.
 
     Raises LibraryTooNew for a file that a newer homebody wrote, LibraryDamaged for one that is no database.
-    Read-only never creates or migrates: a file that is missing or behind is opened as the writer left it.
+    Read-only never creates or migrates: one that is missing is refused, and one that is `behind` lacks tables.
     """
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
@@ -69,6 +69,8 @@ class LibraryDb:
         self._connections_lock = threading.Lock()
         self._write_lock = threading.RLock()
         self._closed = False
+        self.behind = False
+        """Whether an older homebody wrote it, and it was opened read-only: only few things can be asked of it."""
         with translated_errors(file):
             self._open_or_migrate()
 
@@ -85,6 +87,7 @@ class LibraryDb:
                 hint="update homebody; an older one does not guess at a newer library",
             )
         if self.read_only:
+            self.behind = version < len(MIGRATIONS)
             return
         connection.execute("PRAGMA journal_mode = WAL")  # kept in the file: only now that it is known to be ours
         if version < len(MIGRATIONS):

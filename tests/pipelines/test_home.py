@@ -19,7 +19,9 @@ from pipelines.paths import HomePaths
 from pipelines.settings import Settings
 from pipelines.turn import Answer, Turn
 from rag.errors import EmbedderMismatch, LibraryError, LibraryLocked
+from rag.writer_lock import WriterLock
 from tests.fakes import CountableEmbedder, ScriptedChatModel
+from tests.rag.first_library import make_first_library
 
 LEASE = "# Lease\n\nThe monthly rent is 940 euros.\n\nThe deposit is 1,880 euros and bears interest.\n"
 GARDEN = "We planted 42 cloves of garlic by the fence on 19 October.\n"
@@ -184,6 +186,24 @@ def test_a_second_home_reads_and_says_who_writes(
     assert any(isinstance(event, Notice) and "not saved" in event.text for event in events)
     home.close()
     assert opener().read_only_because == ""
+
+
+def test_a_library_of_an_older_homebody_is_brought_up_to_date_also_for_reading(
+    opener: HomeOpener, tmp_path: Path
+) -> None:
+    paths = HomePaths(tmp_path / "home")
+    paths.create()
+    make_first_library(paths.library_file)
+    older = WriterLock(paths.lock_file)
+    assert older.acquire()
+    with pytest.raises(LibraryLocked, match="older homebody") as refused:
+        opener(write=False)
+    assert refused.value.hint
+    older.release()
+    reading = opener(write=False)
+    assert reading.read_only_because
+    assert [hit.path for hit in reading.search("rent kind:markdown").hits] == ["/notes/copy.md"]
+    assert opener().read_only_because == "", "the right to write was given back"
 
 
 def test_another_embedder_is_refused_until_the_library_is_embedded_anew(
