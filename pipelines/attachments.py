@@ -17,7 +17,7 @@ from rag.errors import ReadError
 from rag.path_text import path_text
 from rag.pictures import Drawing
 from rag.readers.contract import ReadLimits
-from rag.reading import DocumentReader, FileBegun
+from rag.reading import DocumentReader, FileBegun, TextEnded
 from rag.reading_session import Wanted
 
 
@@ -32,8 +32,8 @@ def read_attachment(path: Path) -> Attachment:
     if path.is_dir():
         raise FileNotUsable(f"{name} is a folder", hint="name a file in it, or add the folder to the library")
     try:
-        if (picture := _picture(absolute, name)) is not None:
-            return Attachment(name, "", picture)
+        if (attachment := _picture(absolute, name)) is not None:
+            return attachment
         with DocumentReader() as reader:
             read = reader.read(absolute)
     except ReadError as error:
@@ -41,9 +41,10 @@ def read_attachment(path: Path) -> Attachment:
     return Attachment(name, "\n\n".join(block.text for block in read.document.blocks))
 
 
-def _picture(path: Path, name: str) -> Picture | None:
+def _picture(path: Path, name: str) -> Attachment | None:
     """What the file shows, where it is a picture's own; None for any other. Raises ReadError."""
     is_one, drawing = False, None
+    notes: tuple[str, ...] = ()
 
     def decide(begun: FileBegun) -> Wanted:
         return "text" if is_picture(begun) else "nothing"
@@ -57,8 +58,11 @@ def _picture(path: Path, name: str) -> Picture | None:
                 is_one = is_picture(part)
             elif isinstance(part, Drawing) and drawing is None:
                 drawing = part
+            elif isinstance(part, TextEnded):
+                notes = part.notes
     if drawing is None:
         if is_one:
             raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
         return None
-    return Picture(name, ImagePart(drawing.width_px, drawing.height_px, drawing.rgb))
+    picture = Picture(name, ImagePart(drawing.width_px, drawing.height_px, drawing.rgb))
+    return Attachment(name, "", picture, tuple(f"{name}: {note}" for note in notes))

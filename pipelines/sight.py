@@ -66,11 +66,12 @@ class Eyesight:
         older = [shown for turn in history for shown in turn.pictures]
         if not with_picture and not older:
             return Sight(self._blind, texts)
+        notes = tuple(Notice(note) for attachment, _ in with_picture for note in attachment.notes)
         voice = self._seeing() if self.pictures is not None else None
         if voice is None or self.pictures is None:
             described = [self._in_words(attachment, picture, stop) for attachment, picture in with_picture]
-            notices = (_unseen(described),) if described else ()
-            return Sight(self._blind, (*described, *texts), notices=notices)
+            unseen = (_unseen(described),) if described else ()
+            return Sight(self._blind, (*described, *texts), notices=(*notes, *unseen))
         images = {picture.image.digest: picture.image for _, picture in with_picture}
         for image in images.values():
             self.pictures.keep(image)
@@ -88,7 +89,7 @@ class Eyesight:
             new=tuple(picture for _, picture in with_picture),
             texts_of_new=tuple(attachment.text for attachment, _ in with_picture),
             images=images,
-            notices=(_gone(missing),) if missing else (),
+            notices=(*notes, _gone(missing)) if missing else notes,
         )
 
     def _in_words(self, attachment: Attachment, picture: Picture, stop: threading.Event) -> Attachment:

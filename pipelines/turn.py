@@ -29,6 +29,8 @@ class Attachment:
     """Of a picture: what was found on it; empty where nobody has looked yet."""
     picture: Picture | None = None
     """A model that sees is shown this; another one gets the text."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of it: that it is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
