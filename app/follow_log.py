@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 from app.messages import Failure
-from app.present import index_activity, index_progress
+from app.present import index_activity
 from app.terminal_text import clean_line
-from app.wording import following, short_path, when
+from app.wording import following, index_progress, short_path, when
 from pipelines.events import FileChanged, FileFailed, Following, IndexDone, IndexEvent, IndexProgress
 
 CHANGES_SHOWN = 3

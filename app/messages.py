@@ -136,14 +136,25 @@ class LibraryListed(Message):
         return isinstance(message, LibraryListed)
 
 
-class IndexStep(Message):
+class _IngestStep(Message):
+    """A newer progress replaces an older one that nobody has seen yet."""
+
     def __init__(self, event: IndexEvent, *, is_progress: bool = False) -> None:
         super().__init__()
         self.event = event
         self.is_progress = is_progress
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, IndexStep) and self.is_progress and message.is_progress
+        return (
+            isinstance(message, _IngestStep)
+            and type(message) is type(self)
+            and self.is_progress
+            and message.is_progress
+        )
+
+
+class IndexStep(_IngestStep):
+    """Indexing what was asked for says something."""
 
 
 class IndexEnded(Message):
@@ -152,16 +163,8 @@ class IndexEnded(Message):
         self.failure = failure
 
 
-class FollowStep(Message):
-    """Following the folders says something. A newer progress replaces an older one that nobody has seen yet."""
-
-    def __init__(self, event: IndexEvent, *, is_progress: bool = False) -> None:
-        super().__init__()
-        self.event = event
-        self.is_progress = is_progress
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, FollowStep) and self.is_progress and message.is_progress
+class FollowStep(_IngestStep):
+    """Following the folders says something."""
 
 
 class FollowEnded(Message):

@@ -14,7 +14,7 @@ from app.marks import UNSUPPORTED_CLOSE, UNSUPPORTED_OPEN, citation, without_mar
 from app.messages import Failure
 from app.sentence_marks import leading_markup_length, marked_position
 from app.terminal_text import TerminalTextFilter, clean, clean_line
-from app.wording import counted, duration, on_one_line, short_path, size, time_left, when
+from app.wording import counted, duration, on_one_line, short_path, size, when
 from pipelines.events import (
     AnswerEvent,
     EngineLoading,
@@ -201,23 +201,8 @@ def _copied_source(cited: Citation) -> str:
 # --- library, engines, conversations ---
 
 
-def index_progress(event: IndexProgress) -> str:
-    """`Reading 120 of 2,000 files · 35/s`."""
-    verb = {"walking": "Looking for files", "reading": "Reading", "embedding": "Embedding", "storing": "Storing"}
-    verb["re-embedding"], verb["looking"] = "Embedding anew", "Looking at pictures"
-    noun = {"walking": "file", "reading": "file", "looking": "picture"}.get(event.phase, "passage")
-    if event.phase == "walking" and not event.done:
-        return verb["walking"]
-    amount = f"{event.done:,} of {counted(event.total, noun)}" if event.total else counted(event.done, noun)
-    rate = f" · {event.rate_per_s:.0f}/s" if event.rate_per_s >= 1 else ""
-    left = ""
-    if event.rate_per_s > 0 and event.total > event.done:
-        left = f" · {time_left((event.total - event.done) / event.rate_per_s)}"
-    return f"{verb[event.phase]} · {amount}{rate}{left}"
-
-
 def index_activity(event: IndexProgress) -> str:
-    """The same for the status bar, in two words."""
+    """What indexing is at, for the status bar, in two words."""
     if not event.total:
         return "indexing"
     return f"indexing {event.done * 100 // event.total} % ({event.phase})"

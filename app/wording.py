@@ -12,6 +12,9 @@ from app.terminal_text import clean_line
 from pipelines.events import Following, IndexProgress, IndexReport
 from pipelines.turn import Locator
 
+MANY_PASSAGES = 1000
+"""From here on their number says more of how reading goes than that of the files."""
+
 _PHASES = {
     "walking": ("Looking for files", "file"),
     "reading": ("Reading", "file"),
@@ -121,7 +124,7 @@ def from_where_it_says(text: str, query: str, *, limit: int) -> str:
 
 
 def index_progress(event: IndexProgress) -> str:
-    """`Reading · 120 of 2,000 files · 35/s · 54 s left`."""
+    """`Reading · 120 of 2,000 files · 35/s · 54 s left`; of files with many passages how many came so far."""
     verb, noun = _PHASES[event.phase]
     if event.total:
         amount = f"{event.done:,} of {counted(event.total, noun)}"
@@ -129,7 +132,10 @@ def index_progress(event: IndexProgress) -> str:
         amount = counted(event.done, noun)
     else:
         return verb
-    return " · ".join([verb, amount, *rate_and_time_left(event.done, event.total, event.rate_per_s)])
+    parts = [verb, amount, *rate_and_time_left(event.done, event.total, event.rate_per_s)]
+    if event.phase == "reading" and event.chunks >= MANY_PASSAGES:
+        parts.insert(2, counted(event.chunks, "passage"))
+    return " · ".join(parts)
 
 
 def rate_and_time_left(done: float, total: float, rate_per_s: float) -> list[str]:

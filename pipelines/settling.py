@@ -63,9 +63,6 @@ class Settling:
     def clear(self) -> None:
         self._changing.clear()
 
-    def __len__(self) -> int:
-        return len(self._changing)
-
     def _is_due(self, times: tuple[float, float], now_s: float, quiet_s: float) -> bool:
         first_s, last_s = times
         return now_s - last_s >= quiet_s or now_s - first_s >= self._ceiling_s

@@ -63,7 +63,7 @@ class Watch:
         self._followed = followed
         self._view = view
         self._poll_s = poll_s
-        self._settling = settling or Settling()
+        self._settling = settling if settling is not None else Settling()
         self._clock = clock
         self._chroma = ChromaTelling(ingest.tell_chroma)
         self._told: set[str] = set()

@@ -22,7 +22,6 @@ from app.present import (
     document_row,
     failure_of,
     index_activity,
-    index_progress,
     index_report,
     library_head,
     notice,
@@ -33,7 +32,7 @@ from app.terminal_text import clean
 from app.widgets.filter_hints import FilterHints
 from app.widgets.listing import Listing, Shown
 from app.widgets.status_bar import StatusBar
-from app.wording import short_path
+from app.wording import index_progress, short_path
 from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from app.present import (
     document_row,
     engine_label,
     index_activity,
-    index_progress,
     index_report,
     library_summary,
     phase,
     source_row,
     title_of,
 )
+from app.wording import index_progress
 from pipelines.events import FileFailed, IndexProgress, IndexReport, PromptBuilt, PromptProgress, TextDelta
 from pipelines.home import ConversationSummary, LibraryStatus
 from tests.app.fake_home import FakeHome, citation, document
@@ -57,7 +57,7 @@ def test_text_goes_on_by_time_and_none_is_lost() -> None:
         ),
     ],
 )
-def test_index_progress(progress: IndexProgress, shown: str, activity: str) -> None:
+def test_index_progress_and_activity(progress: IndexProgress, shown: str, activity: str) -> None:
     assert index_progress(progress) == shown
     assert index_activity(progress) == activity
 

@@ -73,6 +73,8 @@ def test_indexing() -> None:
     assert index_progress(IndexProgress("walking", 12, 0)) == "Looking for files · 12 files"
     running = IndexProgress("reading", 120, 2000, rate_per_s=35.0)
     assert index_progress(running) == "Reading · 120 of 2,000 files · 35/s · 54 s left"
+    large = IndexProgress("reading", 0, 1, "/table.csv", chunks=235_500)
+    assert index_progress(large) == "Reading · 0 of 1 file · 235,500 passages"
     report = IndexReport(2, 3, 1, (FileFailed("/f/x", "encrypted"),), 40, 1.25)
     assert index_report(report) == "2 files read, 3 unchanged, 1 removed, 1 not readable; 40 new passages in 1.2 s"
 
