@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterator
 
 from rag.errors import EmptyFile
+from rag.readers.blocks import NOTHING_TO_FIND, blocks_at
 from rag.readers.clean_text import clean_title
 from rag.readers.content_lines import ContentLine, Entry, entries
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces
+from rag.readers.plain_text import decoded_text
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
 
 MAX_PEOPLE = 50
 
@@ -28,29 +27,27 @@ _RULE = re.compile(r"([A-Z-]+)=([^;]*)")
 
 def read_calendar(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for a calendar without entries."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _blocks(file, encoding.codec, reading)
+    pieces, notes = decoded_text(file)
+    reading = Reading(iter(()), notes=notes)
+    reading.blocks = _blocks(pieces, file.name, reading)
     return reading
 
 
-def _blocks(file: OpenedFile, codec: str, reading: Reading) -> Iterator[Block]:
+def _blocks(pieces: Iterator[str], name: str, reading: Reading) -> Iterator[Block]:
     count = 0
     calendar_name = first_summary = ""
-    for entry in entries(decoded_pieces(file.stream, codec), _KINDS | _SKIPPED_KINDS):
+    for entry in entries(pieces, _KINDS | _SKIPPED_KINDS):
         if entry.kind not in _KINDS:
             calendar_name = calendar_name or clean_title(entry.text("X-WR-CALNAME") or entry.text("NAME"))
             continue
         summary = clean_title(entry.text("SUMMARY"))
-        line = entry.line
-        for stretch in cut_stretches([_entry_text(entry, summary)]):
-            if stretch.strip():
-                count += 1
-                yield Block(stretch.strip("\n"), Locator(line=line), (summary,) if summary else ())
+        for block in blocks_at(Locator(line=entry.line), _entry_text(entry, summary), (summary,) if summary else ()):
+            count += 1
+            yield block
         first_summary = first_summary or summary
     reading.title = calendar_name or (first_summary if count == 1 else "")
     if not count:
-        raise EmptyFile(f"{file.name} has no entries", hint="there is nothing in it to find")
+        raise EmptyFile(f"{name} has no entries", hint=NOTHING_TO_FIND)
 
 
 def _entry_text(entry: Entry, summary: str) -> str:

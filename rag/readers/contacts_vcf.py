@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rag.errors import EmptyFile
+from rag.readers.blocks import NOTHING_TO_FIND, blocks_at
 from rag.readers.clean_text import clean_title
 from rag.readers.content_lines import ContentLine, Entry, entries
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces
+from rag.readers.plain_text import decoded_text
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
 
 _LABELS = {
     "NICKNAME": "Nickname",
@@ -38,25 +37,23 @@ _KIND_NAMES = frozenset({"home", "work", "cell", "mobile", "fax", "pager", "main
 
 def read_contacts(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for an address book without contacts."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _blocks(file, encoding.codec, reading)
+    pieces, notes = decoded_text(file)
+    reading = Reading(iter(()), notes=notes)
+    reading.blocks = _blocks(pieces, file.name, reading)
     return reading
 
 
-def _blocks(file: OpenedFile, codec: str, reading: Reading) -> Iterator[Block]:
+def _blocks(pieces: Iterator[str], name: str, reading: Reading) -> Iterator[Block]:
     names: list[str] = []
-    for entry in entries(decoded_pieces(file.stream, codec), frozenset({"VCARD"})):
+    for entry in entries(pieces, frozenset({"VCARD"})):
         if entry.kind != "VCARD" or not (text := _contact_text(entry)):
             continue
-        name = clean_title(_name_of(entry))
+        contact = clean_title(_name_of(entry))
         if len(names) < 2:
-            names.append(name)
-        for stretch in cut_stretches([text]):
-            if stretch.strip():
-                yield Block(stretch.strip("\n"), Locator(line=entry.line), (name,) if name else ())
+            names.append(contact)
+        yield from blocks_at(Locator(line=entry.line), text, (contact,) if contact else ())
     if not names:
-        raise EmptyFile(f"{file.name} has no contacts", hint="there is nothing in it to find")
+        raise EmptyFile(f"{name} has no contacts", hint=NOTHING_TO_FIND)
     if len(names) == 1:
         reading.title = names[0]
 

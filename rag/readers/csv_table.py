@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from rag.errors import DamagedFile, EmptyFile
+from rag.errors import DamagedFile
+from rag.readers.blocks import or_empty
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces
+from rag.readers.plain_text import decoded_text
 from rag.readers.table_rows import Row, table_blocks
 from rag.records import Block
 
@@ -51,14 +51,13 @@ class _Lines:
 
 def read_csv(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile without any value."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _blocks(file, encoding.codec, reading.notes)
-    return reading
+    pieces, notes = decoded_text(file)
+    blocks = _blocks(pieces, file, notes)
+    return Reading(or_empty(blocks, f"{file.name} holds no values"), notes=notes)
 
 
-def _blocks(file: OpenedFile, codec: str, notes: list[str]) -> Iterator[Block]:
-    lines = _lines(decoded_pieces(file.stream, codec), file.name)
+def _blocks(pieces: Iterator[str], file: OpenedFile, notes: list[str]) -> Iterator[Block]:
+    lines = _lines(pieces, file.name)
     sample = list(islice(lines, SAMPLE_LINES))
     skipped = 0
     separator = _stated_separator(sample[0]) if sample else ""
@@ -67,12 +66,7 @@ def _blocks(file: OpenedFile, codec: str, notes: list[str]) -> Iterator[Block]:
         sample = sample[1:]
     else:
         separator = find_separator(sample, preferred="\t" if file.extension in ("tsv", "tab") else ",")
-    found_any = False
-    for block in table_blocks(_rows(chain(sample, lines), separator, skipped, notes)):
-        found_any = True
-        yield block
-    if not found_any:
-        raise EmptyFile(f"{file.name} holds no values", hint="there is nothing in it to find")
+    yield from table_blocks(_rows(chain(sample, lines), separator, skipped, notes))
 
 
 def _rows(source: Iterator[str], separator: str, skipped: int, notes: list[str]) -> Iterator[Row]:

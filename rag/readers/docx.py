@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rag.errors import EmptyFile
+from rag.readers.blocks import ONLY_PICTURES, or_empty
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.flowing_text import HEADERS, FlowingText
@@ -45,7 +45,7 @@ _APART = (
 def read_docx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a Word document, TooLarge for a bomb, EmptyFile without words."""
     package, main, reading = open_ooxml(file, "a Word document", "word/document.xml")
-    reading.blocks = _blocks(package, main, reading, limits)
+    reading.blocks = or_empty(_blocks(package, main, reading, limits), f"{file.name} has no words", hint=ONLY_PICTURES)
     return reading
 
 
@@ -53,7 +53,6 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
     related = _Related(package, main)
     flow = FlowingText(limits.max_text_chars, package.name)
     body = _Body(_heading_levels(package, related), flow)
-    found_any = False
     apart = ((heading, part) for heading, kinds in _APART for kind in kinds for part in related.parts(kind))
     last_heading = ""
     for heading, part in (("", main), *apart):
@@ -62,12 +61,9 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
             body.is_apart = bool(heading)
         last_heading = heading
         for _ in package.steps(part, body):
-            yield from (taken := flow.take())
-            found_any = found_any or bool(taken)
+            yield from flow.take()
     flow.end()
-    yield from (taken := flow.take())
-    if not found_any and not taken:
-        raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
+    yield from flow.take()
     reading.title = reading.title or flow.first_heading
 
 

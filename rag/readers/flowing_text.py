@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from rag.errors import TooLarge
+from rag.readers.blocks import blocks_at
 from rag.readers.clean_text import clean_text, clean_title
-from rag.records import Block
-from rag.stretches import cut_stretches
+from rag.records import Block, Locator
 
 HEADERS = "Header and footer"
 """The heading of what stands on every page. Its lines are read once, and the pages' numbers not at all."""
@@ -98,9 +98,7 @@ class FlowingText:
 
     def _flush(self) -> None:
         path = tuple(each for _, each in self._path)
-        for stretch in cut_stretches(["".join(self._pieces)]):
-            if stretch.strip():
-                self._blocks.append(Block(stretch.strip("\n"), heading_path=path))
+        self._blocks.extend(blocks_at(Locator(), "".join(self._pieces), path))
         self._pieces.clear()
         self._held_chars = 0
         self._bare_heading = None

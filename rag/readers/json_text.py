@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from rag.errors import EmptyFile
+from rag.readers.blocks import or_empty
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces, text_blocks
+from rag.readers.plain_text import decoded_text, text_blocks
 from rag.readers.value_tree import ValueTree
 from rag.records import Block
 
@@ -40,27 +39,14 @@ class _Part(NamedTuple):
 
 def read_json(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where there is no value."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _or_empty(file, _json_blocks(_parts(decoded_pieces(file.stream, encoding.codec)), reading.notes))
-    return reading
+    pieces, notes = decoded_text(file)
+    return Reading(or_empty(_json_blocks(_parts(pieces), notes), f"{file.name} holds no values"), notes=notes)
 
 
 def read_json_lines(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where there is no value."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _or_empty(file, _record_blocks(_parts(decoded_pieces(file.stream, encoding.codec)), reading.notes))
-    return reading
-
-
-def _or_empty(file: OpenedFile, blocks: Iterator[Block]) -> Iterator[Block]:
-    found_any = False
-    for block in blocks:
-        found_any = True
-        yield block
-    if not found_any:
-        raise EmptyFile(f"{file.name} holds no values", hint="there is nothing in it to find")
+    pieces, notes = decoded_text(file)
+    return Reading(or_empty(_record_blocks(_parts(pieces), notes), f"{file.name} holds no values"), notes=notes)
 
 
 def _parts(pieces: Iterable[str]) -> Iterator[_Part]:

@@ -16,12 +16,10 @@ import unicodedata
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time_of_iso
-from rag.readers.plain_text import read_text, whole_text
+from rag.readers.plain_text import MAX_WHOLE_BYTES, read_text, whole_text
 from rag.readers.sections import Heading, highest, section_blocks
 from rag.records import Block, Locator
 
-MAX_PARSED_BYTES = 8 << 20
-"""Larger files are logs or dumps: they are read as plain text, in bounded memory."""
 MAX_ARGUMENT_LINES = 12
 """A heading or title that is longer has lost its closing brace."""
 
@@ -66,7 +64,7 @@ _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 def read_latex(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
-    if file.size_bytes > MAX_PARSED_BYTES:
+    if file.size_bytes > MAX_WHOLE_BYTES:
         return read_text(file, limits)
     text, notes = whole_text(file)
     lines, is_kept = _without_comments(text.split("\n"))

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rag.readers.blocks import blocks_at
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.mail_text import split_quotes
-from rag.records import Block
-from rag.stretches import cut_stretches
+from rag.records import Block, Locator
 
 QUOTED = "Quoted"
 """What the heading of an earlier mail's words begins with, below the subject."""
@@ -66,9 +66,7 @@ def mail_blocks(mail: Mail) -> Iterator[Block]:
             below = (*path[:1], clean_title(f"{QUOTED}: {passage.attribution}" if passage.attribution else QUOTED))
         elif passage.kind == "signature":
             below = (*path, "Signature")
-        for stretch in cut_stretches([passage.text]):
-            if stretch.strip():
-                yield Block(stretch.strip("\n"), heading_path=below)
+        yield from blocks_at(Locator(), passage.text, below)
 
 
 def _byline(mail: Mail) -> str:

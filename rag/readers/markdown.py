@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.front_matter import find_front_matter
-from rag.readers.plain_text import read_text, whole_text
+from rag.readers.plain_text import MAX_WHOLE_BYTES, read_text, whole_text
 from rag.readers.sections import Heading, Section, highest, line_blocks, sections
 from rag.records import Block, Locator
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-MAX_PARSED_BYTES = 8 << 20
-"""Larger files are logs or dumps: they are read as plain text, in bounded memory."""
 
 _INLINE_MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(\S(?:.*?\S)?)[*_`]{1,3}")
 _WIKI_LINK = re.compile(r"(`+)[^`]*\1|!?\[\[([^\[\]|\n]{1,300})(?:\|([^\[\]\n]{0,300}))?\]\]")
@@ -36,7 +34,7 @@ _NOTE_MARK = re.compile(r"\[\^([^\]\s]{1,100})\](?!:)")
 
 def read_markdown(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
-    if file.size_bytes > MAX_PARSED_BYTES:
+    if file.size_bytes > MAX_WHOLE_BYTES:
         return read_text(file, limits)
     text, notes = whole_text(file)
     front = find_front_matter(text)

@@ -16,9 +16,8 @@ from typing import NamedTuple
 from rag.errors import DamagedFile, EmptyFile, TooLarge
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import MEGABYTE, OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
 from rag.readers.markdown import markdown_structure, readable_lines
-from rag.readers.plain_text import decoded_pieces
+from rag.readers.plain_text import decoded_text
 from rag.readers.sections import Heading, headings_after, sections
 from rag.readers.value_tree import readable
 from rag.records import Block
@@ -53,9 +52,9 @@ def read_notebook(file: OpenedFile, _limits: ReadLimits) -> Reading:
             f"{file.name} has {file.size_bytes / MEGABYTE:,.0f} MB, more than a notebook is read with",
             hint="clear its outputs and save it again",
         )
-    encoding = find_encoding(file.stream, file.name)
+    pieces_of_text, notes = decoded_text(file)
     try:
-        notebook = json.loads("".join(decoded_pieces(file.stream, encoding.codec)), parse_int=str)
+        notebook = json.loads("".join(pieces_of_text), parse_int=str)
     except (ValueError, RecursionError) as error:
         raise _no_notebook(file, "it is not JSON") from error
     cells = _cells(notebook)
@@ -68,7 +67,7 @@ def read_notebook(file: OpenedFile, _limits: ReadLimits) -> Reading:
     named = about.get("title") if isinstance(about, dict) else None
     first_path = next((piece.path for piece in pieces if piece.path), ("",))
     title = clean_title(named) if isinstance(named, str) else first_path[0]
-    return Reading(_blocks(pieces), title, notes=[encoding.note] if encoding.note else [])
+    return Reading(_blocks(pieces), title, notes=notes)
 
 
 def _language(about: object) -> str:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from rag.errors import DamagedFile, EmptyFile, TooLarge
+from rag.errors import DamagedFile, TooLarge
+from rag.readers.blocks import ONLY_PICTURES, blocks_at, or_empty
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.flowing_text import HEADERS, FlowingText
 from rag.readers.package import LocalNames, Package
 from rag.readers.package_properties import odf_properties
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
 
 CONTENT = "content.xml"
 _STYLES = "styles.xml"
@@ -52,14 +52,14 @@ MAX_SLIDE_CHARS = 1 << 22
 def read_odt(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not an OpenDocument text, TooLarge for a bomb, EmptyFile without words."""
     package, reading = open_odf(file, "an OpenDocument text")
-    reading.blocks = _text_blocks(package, reading, limits)
+    reading.blocks = or_empty(_text_blocks(package, reading, limits), f"{file.name} has no words", hint=ONLY_PICTURES)
     return reading
 
 
 def read_odp(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is no presentation, TooLarge for a bomb, EmptyFile without words."""
     package, reading = open_odf(file, "an OpenDocument presentation")
-    reading.blocks = _slide_blocks(package, reading, limits)
+    reading.blocks = or_empty(_slide_blocks(package, reading, limits), f"{file.name} has no words", hint=ONLY_PICTURES)
     return reading
 
 
@@ -75,11 +75,8 @@ def open_odf(file: OpenedFile, what: str) -> tuple[Package, Reading]:
 def _text_blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
     flow = FlowingText(limits.max_text_chars, package.name)
     body = _Body(flow)
-    found_any = False
     for _ in package.steps(CONTENT, body):
-        for block in flow.take():
-            found_any = True
-            yield block
+        yield from flow.take()
     for heading, apart in (("Footnotes", body.notes), ("Comments", body.comments)):
         flow.begin_part(heading)
         for words in apart:
@@ -87,17 +84,12 @@ def _text_blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iter
     flow.begin_part(HEADERS)
     package.parse(_STYLES, _HeadersAndFooters(flow))
     flow.end()
-    for block in flow.take():
-        found_any = True
-        yield block
-    if not found_any:
-        raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
+    yield from flow.take()
     reading.title = reading.title or flow.first_heading
 
 
 def _slide_blocks(package: Package, reading: Reading, limits: ReadLimits) -> Iterator[Block]:
     slides = _Slides(package.name)
-    found_any = False
     for _ in package.steps(CONTENT, slides):
         for number, title, text in slides.finished:
             if number > limits.max_pages:
@@ -107,13 +99,8 @@ def _slide_blocks(package: Package, reading: Reading, limits: ReadLimits) -> Ite
                 )
             reading.title = reading.title or title
             path = (title,) if title and text else ()
-            for stretch in cut_stretches([text or title]):
-                if stretch.strip():
-                    found_any = True
-                    yield Block(stretch.strip("\n"), Locator(slide=number), path)
+            yield from blocks_at(Locator(slide=number), text or title, path)
         slides.finished.clear()
-    if not found_any:
-        raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
 
 
 class _Paragraphs(ABC):

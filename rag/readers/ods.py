@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from rag.errors import EmptyFile
+from rag.readers.blocks import or_empty
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.odf_text import CONTENT, ODF_PREFIXES, open_odf
@@ -36,22 +36,16 @@ _UNREAD = ("table:shapes", "office:forms", "table:tracked-changes", "draw:frame"
 def read_ods(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is no spreadsheet, TooLarge for a bomb, EmptyFile without any cell."""
     package, reading = open_odf(file, "an OpenDocument spreadsheet")
-    reading.blocks = _blocks(package)
+    reading.blocks = or_empty(_blocks(package), f"{file.name} has no cells with content")
     return reading
 
 
 def _blocks(package: Package) -> Iterator[Block]:
-    found_any = False
     sheets = _Sheets()
     for sheet, rows in groupby(_rows(package, sheets), key=itemgetter(0)):
-        for block in table_blocks((row for _, row in rows), sheet):
-            found_any = True
-            yield block
+        yield from table_blocks((row for _, row in rows), sheet)
     for sheet, row, column, words in sheets.comments:
-        found_any = True
         yield Block(f"{column_name(column)}{row}{words}", Locator(sheet=sheet, row=row), (sheet, "Comments"))
-    if not found_any:
-        raise EmptyFile(f"{package.name} has no cells with content", hint="there is nothing in it to find")
 
 
 def _rows(package: Package, sheets: _Sheets) -> Iterator[tuple[str, Row]]:

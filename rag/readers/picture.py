@@ -76,7 +76,6 @@ def read_picture(file: OpenedFile, limits: ReadLimits) -> Reading:
 
 def _opened(file: OpenedFile) -> Image:
     from PIL import Image as images
-    from PIL import UnidentifiedImageError
 
     images.MAX_IMAGE_PIXELS = None  # `_check_size` says it in our words, and knows what JPEG can be drawn at
     head = file.stream.read(32)
@@ -86,14 +85,12 @@ def _opened(file: OpenedFile) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about EXIF that is not whole, and profiles
-            return images.open(file.stream, formats=_FORMATS_HERE())
-    except UnidentifiedImageError as error:
-        raise _damaged(file.name) from error
+            return images.open(file.stream, formats=_formats_here())
     except _BROKEN as error:
         raise _damaged(file.name) from error
 
 
-def _FORMATS_HERE() -> tuple[str, ...]:
+def _formats_here() -> tuple[str, ...]:
     from PIL import Image as images
 
     images.preinit()
@@ -154,8 +151,11 @@ def _exif(image: Image) -> Exif:
 
 
 def _frame_count(image: Image) -> int:
+    """As far as it costs nothing: a TIFF with a second page has two, for its pages would have to be visited."""
     if image.format in ("JPEG", "MPO"):
         return 1  # a second view or a preview behind it: one picture for people
+    if image.format == "TIFF":
+        return 2 if _may_move(image) else 1
     try:
         return int(getattr(image, "n_frames", 1)) if image.format != "GIF" else 1  # GIF would decode all to count
     except _BROKEN:
@@ -203,8 +203,16 @@ def _drawings(
         yield Block("", drawing=replace(drawing, page=number) if is_one_of_many else drawing)
         if not is_whole:
             break
-    if is_paged and facts.frames > most:
+    if is_paged and number == most > 1 and _has_frame(image, number):
         notes.append(f"only its first {most:,} pages were looked at")
+
+
+def _has_frame(image: Image, number: int) -> bool:
+    try:
+        image.seek(number)
+    except _BROKEN:  # EOFError where there is none
+        return False
+    return True
 
 
 def _may_move(image: Image) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 from rag.errors import EmptyFile
+from rag.readers.blocks import NOTHING_TO_FIND, or_empty
 from rag.readers.clean_text import clean_text
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.encoding import find_encoding
@@ -19,6 +20,18 @@ from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
 READ_BYTES = 1 << 18
+MAX_WHOLE_BYTES = 8 << 20
+"""Of a text of some markup; larger files are logs or dumps, and are read as plain text, in bounded memory."""
+_BLANK = "holds nothing but white space"
+
+
+class DecodedText(NamedTuple):
+    """A text of any length, as it is read."""
+
+    pieces: Iterator[str]
+    """With `\\n` line ends, of any length each."""
+    notes: list[str]
+    """That the encoding is a guess."""
 
 
 class WholeText(NamedTuple):
@@ -29,13 +42,19 @@ class WholeText(NamedTuple):
     notes: list[str]
 
 
+def decoded_text(file: OpenedFile) -> DecodedText:
+    """Raises DamagedFile for bytes that are not text."""
+    encoding = find_encoding(file.stream, file.name)
+    return DecodedText(_pieces(file.stream, encoding.codec), [encoding.note] if encoding.note else [])
+
+
 def whole_text(file: OpenedFile) -> WholeText:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
-    encoding = find_encoding(file.stream, file.name)
-    text = clean_text("".join(decoded_pieces(file.stream, encoding.codec)))
+    pieces, notes = decoded_text(file)
+    text = clean_text("".join(pieces))
     if not text.strip():
-        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
-    return WholeText(text, [encoding.note] if encoding.note else [])
+        raise EmptyFile(f"{file.name} {_BLANK}", hint=NOTHING_TO_FIND)
+    return WholeText(text, notes)
 
 
 def read_text(file: OpenedFile, limits: ReadLimits) -> Reading:
@@ -48,18 +67,8 @@ def read_code(file: OpenedFile, limits: ReadLimits) -> Reading:
 
 
 def _read(file: OpenedFile, _limits: ReadLimits, syntax: Literal["prose", "code"]) -> Reading:
-    encoding = find_encoding(file.stream, file.name)
-    notes = [encoding.note] if encoding.note else []
-    return Reading(_blocks(file, encoding.codec, syntax), notes=notes)
-
-
-def _blocks(file: OpenedFile, codec: str, syntax: Literal["prose", "code"]) -> Iterator[Block]:
-    found_any = False
-    for block in text_blocks(decoded_pieces(file.stream, codec), 1, syntax):
-        found_any = True
-        yield block
-    if not found_any:
-        raise EmptyFile(f"{file.name} holds nothing but white space", hint="there is nothing in it to find")
+    pieces, notes = decoded_text(file)
+    return Reading(or_empty(text_blocks(pieces, 1, syntax), f"{file.name} {_BLANK}"), notes=notes)
 
 
 def text_blocks(pieces: Iterable[str], first_line: int, syntax: Literal["prose", "code"]) -> Iterator[Block]:
@@ -75,8 +84,7 @@ def text_blocks(pieces: Iterable[str], first_line: int, syntax: Literal["prose",
             yield Block(body, Locator(line=start), syntax=syntax)
 
 
-def decoded_pieces(stream: BinaryIO, codec: str) -> Iterator[str]:
-    """The stream's text from its start, with `\\n` line ends, in pieces of any length."""
+def _pieces(stream: BinaryIO, codec: str) -> Iterator[str]:
     stream.seek(0)
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)("replace"), translate=True)
     while raw := stream.read(READ_BYTES):

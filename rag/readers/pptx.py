@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from rag.errors import EmptyFile, TooLarge
+from rag.errors import TooLarge
+from rag.readers.blocks import ONLY_PICTURES, blocks_at, or_empty
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.drawing_text import shapes_of
 from rag.readers.package import LocalNames, Package, Relation, relation_id
 from rag.readers.package_properties import open_ooxml
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
 
 _PREFIXES = {
     "http://schemas.openxmlformats.org/presentationml/2006/main": "p",
@@ -31,7 +31,7 @@ MAX_COMMENTS = 10_000
 def read_pptx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a presentation, TooLarge for a bomb, EmptyFile without words."""
     package, main, reading = open_ooxml(file, "a PowerPoint presentation", "ppt/presentation.xml")
-    reading.blocks = _blocks(package, main, reading, limits)
+    reading.blocks = or_empty(_blocks(package, main, reading, limits), f"{file.name} has no words", hint=ONLY_PICTURES)
     return reading
 
 
@@ -45,19 +45,13 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
         )
     relations = package.relations(main)
     authors = _authors(package, relations.values())
-    found_any = False
     for number, relation in enumerate(presentation.slides, start=1):
         if (to_slide := relations.get(relation)) is None or to_slide.kind != "slide":
             continue
         title, text = _slide(package, to_slide.part, authors)
         reading.title = reading.title or title
         path = (title,) if title and text else ()
-        for stretch in cut_stretches([text or title]):
-            if stretch.strip():
-                found_any = True
-                yield Block(stretch.strip("\n"), Locator(slide=number), path)
-    if not found_any:
-        raise EmptyFile(f"{package.name} has no words", hint="it may hold only pictures")
+        yield from blocks_at(Locator(slide=number), text or title, path)
 
 
 def _slide(package: Package, part: str, authors: dict[str, str]) -> tuple[str, str]:

@@ -16,11 +16,8 @@ from collections.abc import Iterator
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time_of_iso
-from rag.readers.plain_text import read_text, whole_text
+from rag.readers.plain_text import MAX_WHOLE_BYTES, read_text, whole_text
 from rag.readers.sections import Heading, highest, section_blocks
-
-MAX_PARSED_BYTES = 8 << 20
-"""Larger files are logs or dumps: they are read as plain text, in bounded memory."""
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{1,}[ \t]*")
 _EXPLICIT = re.compile(r"\.\.(?:[ \t]+|$)")
@@ -40,7 +37,7 @@ DOCINFO_LINES = 60
 
 def read_rst(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile for nothing but white space."""
-    if file.size_bytes > MAX_PARSED_BYTES:
+    if file.size_bytes > MAX_WHOLE_BYTES:
         return read_text(file, limits)
     text, notes = whole_text(file)
     lines = text.split("\n")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from rag.errors import EmptyFile
+from rag.readers.blocks import ONLY_PICTURES, or_empty
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time
@@ -30,7 +30,10 @@ _ORDER = ("Footnotes", "Comments", HEADERS)
 def read_rtf(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises EmptyFile without words, TooLarge."""
     reading = Reading(iter(()))
-    reading.blocks = _blocks(_without_data(file.stream.read()).decode("latin-1"), file.name, reading, limits)
+    source = _without_data(file.stream.read()).decode("latin-1")
+    reading.blocks = or_empty(
+        _blocks(source, file.name, reading, limits), f"{file.name} has no words", hint=ONLY_PICTURES
+    )
     return reading
 
 
@@ -39,7 +42,6 @@ def _blocks(source: str, name: str, reading: Reading, limits: ReadLimits) -> Ite
     document = RtfText(source, flow)
     apart: dict[str, dict[str, None]] = {}
     """By their heading; each line once, since every section has its own header."""
-    found_any = False
     for piece in document.pieces():
         text = clean_text(piece.text).strip()
         if piece.apart:
@@ -49,16 +51,13 @@ def _blocks(source: str, name: str, reading: Reading, limits: ReadLimits) -> Ite
             flow.begin(piece.level, text)
         else:
             flow.add(piece.kind, text)
-        yield from (taken := flow.take())
-        found_any = found_any or bool(taken)
+        yield from flow.take()
     for heading in sorted(apart, key=_ORDER.index):
         flow.begin_part(heading)
         for text in apart[heading]:
             flow.add("paragraph", text)
     flow.end()
-    yield from (taken := flow.take())
-    if not found_any and not taken:
-        raise EmptyFile(f"{name} has no words", hint="it may hold only pictures")
+    yield from flow.take()
     reading.title = clean_title(document.stated.get("title", "")) or flow.first_heading
     reading.author = clean_title(document.stated.get("author", "") or document.stated.get("operator", ""))
     times = (_unix_time(document.times[kind]) for kind in ("revtim", "creatim") if kind in document.times)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from rag.readers.blocks import blocks_at
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.drawing_text import shapes_of
 from rag.readers.package import LocalNames, Package, Relation
 from rag.records import Block, Locator
-from rag.stretches import cut_stretches
 
 MAX_COMMENTS = 100_000
 MAX_COMMENT_CHARS = 32_000
@@ -42,9 +42,7 @@ def remark_blocks(package: Package, part: str, sheet: str, people: dict[str, str
             for chart in package.relations(relation.part).values():
                 if chart.kind == "chart":
                     texts.extend(shapes_of(package, chart.part, with_values=False).texts)
-            for stretch in cut_stretches(["\n\n".join(texts)]):
-                if stretch.strip():
-                    yield Block(stretch.strip("\n"), Locator(sheet=sheet), (sheet, "Drawings"))
+            yield from blocks_at(Locator(sheet=sheet), "\n\n".join(texts), (sheet, "Drawings"))
 
 
 def people_of(package: Package, relations: Iterable[Relation]) -> dict[str, str]:

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces
+from rag.readers.plain_text import decoded_text
 from rag.records import Block, Locator
 from rag.stretches import STRETCH_CHARS, cut_stretches
 
@@ -44,10 +43,10 @@ class _Cue(NamedTuple):
 
 def read_subtitles(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where nothing is said."""
-    encoding = find_encoding(file.stream, file.name)
-    lines = _lines(decoded_pieces(file.stream, encoding.codec))
+    pieces, notes = decoded_text(file)
+    lines = _lines(pieces)
     cues = _substation_cues(lines) if file.extension in ("ass", "ssa") else _cues(lines)
-    return Reading(_blocks(cues, file.name), notes=[encoding.note] if encoding.note else [])
+    return Reading(_blocks(cues, file.name), notes=notes)
 
 
 def _lines(pieces: Iterable[str]) -> Iterator[str]:

@@ -39,12 +39,12 @@ they name none."""
 _NAMES_A_FILE = re.compile(r"@import|url\(\s*['\"]?(?!#)", re.IGNORECASE)
 
 
-def read_svg(file: OpenedFile, _limits: ReadLimits) -> Reading:
+def read_svg(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile, TooLarge."""
     root = _root(_content(file), file.name)
     words = list(_words(root))
     reading = Reading(iter(()), _first(root, "title"), kind="image")
-    reading.blocks = _parts(root, file.name, reading, words, draws=_limits.draws)
+    reading.blocks = _parts(root, file.name, reading, words, draws=limits.draws)
     return reading
 
 

@@ -12,7 +12,8 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from rag.errors import EmptyFile, TooLarge
+from rag.errors import TooLarge
+from rag.readers.blocks import or_empty
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.number_format import BUILT_IN_FORMATS, ShowNumber, number_format, show_general
@@ -41,7 +42,8 @@ _TRUTH = {"0": "FALSE", "1": "TRUE"}
 def read_xlsx(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what is not a workbook, TooLarge for a bomb, EmptyFile without any cell."""
     package, main, reading = open_ooxml(file, "an Excel workbook", "xl/workbook.xml")
-    reading.blocks = _blocks(package, main, reading, limits)
+    blocks = _blocks(package, main, reading, limits)
+    reading.blocks = or_empty(blocks, f"{file.name} has no cells with content")
     return reading
 
 
@@ -58,7 +60,6 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
             package.parse(relation.part, strings)
     people = people_of(package, relations.values())
     formats = styles.show_by_style(epoch_1904=workbook.epoch_1904)
-    found_any = False
     uncomputed = 0
     for name, relation_of_sheet in workbook.sheets:
         sheet_relation = relations.get(relation_of_sheet)
@@ -66,19 +67,13 @@ def _blocks(package: Package, main: str, reading: Reading, limits: ReadLimits) -
             continue
         elements = _Sheet(strings, formats)
         merges = _merges(package, sheet_relation.part)
-        for block in table_blocks(_rows(package, sheet_relation.part, elements), name, merges):
-            found_any = True
-            yield block
-        for block in remark_blocks(package, sheet_relation.part, name, people):
-            found_any = True
-            yield block
+        yield from table_blocks(_rows(package, sheet_relation.part, elements), name, merges)
+        yield from remark_blocks(package, sheet_relation.part, name, people)
         uncomputed += elements.uncomputed
     if uncomputed:
         reading.notes.append(
             f"{uncomputed:,} formulas have no computed value; open and save it in a spreadsheet program"
         )
-    if not found_any:
-        raise EmptyFile(f"{package.name} has no cells with content", hint="there is nothing in it to find")
 
 
 def _rows(package: Package, part: str, elements: _Sheet) -> Iterator[Row]:

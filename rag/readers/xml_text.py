@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from rag.errors import EmptyFile
+from rag.readers.blocks import or_empty
 from rag.readers.clean_text import clean_text
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
-from rag.readers.encoding import find_encoding
-from rag.readers.plain_text import decoded_pieces, text_blocks
+from rag.readers.plain_text import decoded_text, text_blocks
 from rag.readers.value_tree import ValueTree
 from rag.records import Block
 from rag.stretches import STRETCH_CHARS
@@ -48,24 +47,19 @@ class _Element:
 
 def read_xml(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where nothing is said."""
-    encoding = find_encoding(file.stream, file.name)
-    reading = Reading(iter(()), notes=[encoding.note] if encoding.note else [])
-    reading.blocks = _blocks(file, encoding.codec, reading.notes)
-    return reading
+    pieces, notes = decoded_text(file)
+    blocks = _blocks(map(clean_text, pieces), notes)
+    return Reading(or_empty(blocks, f"{file.name} says nothing: its elements are empty"), notes=notes)
 
 
-def _blocks(file: OpenedFile, codec: str, notes: list[str]) -> Iterator[Block]:
-    pieces = (clean_text(piece) for piece in decoded_pieces(file.stream, codec))
+def _blocks(pieces: Iterator[str], notes: list[str]) -> Iterator[Block]:
     elements = _Elements()
     first_line = 1
-    found_any = False
     for piece in pieces:
         reason = elements.feed(piece)
         if reason:
             elements.close()
-        for block in elements.take():
-            found_any = True
-            yield block
+        yield from elements.take()
         if reason:
             line = max(first_line, elements.line)
             notes.append(f"{reason}: it was read as text from line {line} on")
@@ -75,11 +69,7 @@ def _blocks(file: OpenedFile, codec: str, notes: list[str]) -> Iterator[Block]:
         first_line += piece.count("\n")
     if reason := elements.end():
         notes.append(reason)
-    for block in elements.take():
-        found_any = True
-        yield block
-    if not found_any:
-        raise EmptyFile(f"{file.name} says nothing: its elements are empty", hint="there is nothing in it to find")
+    yield from elements.take()
 
 
 class _Elements:
