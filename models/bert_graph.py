@@ -14,24 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from models.graph_writer import Linear, Norm
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 _QUERY_BIAS = re.compile(r"^(?P<root>.*?)encoder\.layer\.(?P<layer>\d+)\.attention\.self\.query\.bias$")
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """y = x @ (weight * scale) + bias."""
-
-    weight: NDArray[np.int8]
-    """Shape (inputs, outputs)."""
-    scale: NDArray[np.float32]
-    """Shape (outputs,): one a column."""
-    bias: NDArray[np.float32]
-
-    def as_float(self) -> NDArray[np.float32]:
-        return self.weight.astype(np.float32) * self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +32,6 @@ class Table:
     def as_float(self) -> NDArray[np.float32]:
         floats = self.values.astype(np.float32)
         return floats if self.row_scale is None else floats * self.row_scale
-
-
-@dataclass(frozen=True, slots=True)
-class Norm:
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    epsilon: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ asked for is refused, and nothing of it stays. Knows nothing of open_clip.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,17 @@ from models.checksum import FileStamp
 from models.clip_files import QUANTIZED_DIR, QUANTIZED_RECORD, ClipFiles, QuantizedRecord, find_clip
 from models.clip_onnx import OnnxClip
 from models.clip_probes import PROBE_TEXTS, probe_pictures
+from models.errors import EngineFailed, ModelError
+from models.integer_transformer import Rounding, integer_transformer
+from models.onnx_session import read_model, simplify
 from models.quantize import LEAST_COSINE, Fidelity, QuantizationKind, fidelity, quantize, refuse_below
 
+LOGGER = logging.getLogger(__name__)
+
+_INT8_WAYS: tuple[Rounding | None, ...] = ("all", "row", None)
+"""The quickest that keeps enough is taken: rewritten with a scale for all tokens, with one for each, or as the own
+quantiser of ONNX Runtime does it, which takes any graph."""
+_OTHER_WAYS: tuple[Rounding | None, ...] = (None,)
 _TIMED_RUNS = 5
 
 
@@ -69,29 +79,15 @@ def quantize_clip(
     """
     samples = samples or standard_samples()
     working = target.with_name(target.name + ".partial")
-    shutil.rmtree(working, ignore_errors=True)
     try:
-        made = _quantized_files(source, working, kind)
-        report = compare(source, made, samples, threads=threads)
-        refuse_below(report.pictures, least_cosine, f"{kind} of {source.visual}")
-        refuse_below(report.texts, least_cosine, f"{kind} of {source.textual}")
+        report = _first_good(source, working, kind, least_cosine, samples, threads)
         target.mkdir(parents=True, exist_ok=True)
         for part in ("visual", "textual"):
             shutil.rmtree(target / part, ignore_errors=True)
             (working / part).rename(target / part)
     finally:
         shutil.rmtree(working, ignore_errors=True)
-    return QuantizedClip(
-        find_clip(target, quantized=False),
-        report.pictures,
-        report.texts,
-        report.bytes_before,
-        report.bytes_after,
-        report.picture_s_before,
-        report.picture_s_after,
-        report.text_s_before,
-        report.text_s_after,
-    )
+    return replace(report, files=find_clip(target, quantized=False))
 
 
 def quantize_installed(
@@ -128,6 +124,35 @@ def quantize_installed(
     return report
 
 
+def _first_good(
+    source: ClipFiles, working: Path, kind: QuantizationKind, least_cosine: float, samples: Samples, threads: int
+) -> QuantizedClip:
+    """What the first way made that keeps enough; the last one's refusal where none does."""
+    *before, last = _INT8_WAYS if kind == "int8" else _OTHER_WAYS
+    for way in before:
+        try:
+            return _tried(source, working, kind, way, least_cosine, samples, threads)
+        except ModelError as error:
+            LOGGER.info("%s: rounding %s is not taken: %s", source.visual, way, error)
+    return _tried(source, working, kind, last, least_cosine, samples, threads)
+
+
+def _tried(
+    source: ClipFiles,
+    working: Path,
+    kind: QuantizationKind,
+    way: Rounding | None,
+    least_cosine: float,
+    samples: Samples,
+    threads: int,
+) -> QuantizedClip:
+    shutil.rmtree(working, ignore_errors=True)
+    report = compare(source, _quantized_files(source, working, kind, way), samples, threads=threads)
+    refuse_below(report.pictures, least_cosine, f"{kind} of {source.visual}")
+    refuse_below(report.texts, least_cosine, f"{kind} of {source.textual}")
+    return report
+
+
 def compare(source: ClipFiles, made: ClipFiles, samples: Samples, *, threads: int = 1) -> QuantizedClip:
     """Both models on the same samples, on the CPU."""
     before = OnnxClip(source, model_id="float", threads=threads)
@@ -146,12 +171,25 @@ def compare(source: ClipFiles, made: ClipFiles, samples: Samples, *, threads: in
     )
 
 
-def _quantized_files(source: ClipFiles, folder: Path, kind: QuantizationKind) -> ClipFiles:
-    quantize(source.visual, folder / "visual" / "model.onnx", kind)
-    quantize(source.textual, folder / "textual" / "model.onnx", kind)
+def _quantized_files(source: ClipFiles, folder: Path, kind: QuantizationKind, way: Rounding | None) -> ClipFiles:
+    for part, file in (("visual", source.visual), ("textual", source.textual)):
+        if way is None:
+            quantize(file, folder / part / "model.onnx", kind)
+        else:
+            _rewrite(file, folder / part / "model.onnx", way)
     shutil.copyfile(source.tokenizer, folder / "textual" / "tokenizer.json")
     shutil.copyfile(source.preprocessing, folder / "visual" / "preprocess_cfg.json")
     return find_clip(folder, quantized=False)
+
+
+def _rewrite(source: Path, target: Path, way: Rounding) -> None:
+    import onnx
+
+    made = integer_transformer(simplify(read_model(source), source.name), way)
+    if made is None:
+        raise EngineFailed(f"{source} has no transformer's blocks that are known")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(made, str(target))
 
 
 def _median_s(run: Callable[[], object]) -> float:

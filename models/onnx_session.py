@@ -188,9 +188,25 @@ def read_model(file: Path) -> ModelProto:
 
 def optimise(model: ModelProto, name: str) -> bytes:
     """The graph after ONNX Runtime's own fusions for this CPU. Raises WeightsDamaged."""
+    return _optimised(model, name, plainly=False)
+
+
+def simplify(model: ModelProto, name: str) -> ModelProto:
+    """The graph without what needs no input: constants folded, nothing fused, any engine's. Raises WeightsDamaged."""
+    import onnx
+
+    simplified = onnx.load_model_from_string(_optimised(model, name, plainly=True))
+    del simplified.metadata_props[:]
+    simplified.metadata_props.extend(model.metadata_props)
+    return simplified
+
+
+def _optimised(model: ModelProto, name: str, *, plainly: bool) -> bytes:
     with tempfile.TemporaryDirectory(prefix="homebody-onnx-") as folder:
         target = Path(folder) / "optimised.onnx"
         options = _options(1, False, False, True)
+        if plainly:
+            options.graph_optimization_level = onnx_runtime().GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
         try:
             onnx_runtime().InferenceSession(
