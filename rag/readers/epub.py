@@ -21,7 +21,7 @@ from rag.readers.document_dates import unix_time_of_iso
 from rag.readers.encoding import declared_codec
 from rag.readers.epub_markup import Contents, elements
 from rag.readers.html import page_sections
-from rag.readers.package import BOMB_HINT, Package
+from rag.readers.package import BOMB_HINT, Package, part_path
 from rag.records import Block
 
 MAX_CHAPTER_BYTES = 32 * MEGABYTE
@@ -121,7 +121,7 @@ class _Book:
 
     def _path(self, href: str) -> str:
         """Of a part in the archive; whatever the reference says, it names nothing outside."""
-        return posixpath.normpath(posixpath.join("/", self._folder, unquote(href.partition("#")[0]))).lstrip("/")
+        return part_path(self._folder, unquote(href.partition("#")[0]))
 
 
 def _blocks(book: _Book, reading: Reading, limits: ReadLimits) -> Iterator[Block]:

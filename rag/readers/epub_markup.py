@@ -6,13 +6,13 @@ file declares. Names come in lower case and without their namespace's prefix.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from urllib.parse import unquote
 
 from rag.readers.clean_text import clean_title
+from rag.readers.package import part_path
+from rag.readers.tolerant_parser import TolerantParser
 
 MAX_DEPTH = 100
 MAX_TITLES = 20_000
@@ -39,9 +39,9 @@ def elements(source: str) -> Iterator[Element]:
     yield from parser.found
 
 
-class _Elements(HTMLParser):
+class _Elements(TolerantParser):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.found: list[Element] = []
         self._open: list[Element] = []
 
@@ -62,12 +62,6 @@ class _Elements(HTMLParser):
         if self._open:
             self._open[-1].text += data
 
-    def parse_html_declaration(self, i: int) -> int:
-        # The standard library stops at `<![anything`; here that is a comment.
-        if self.rawdata.startswith("<![", i) and not self.rawdata.startswith("<![CDATA[", i):
-            return self.parse_bogus_comment(i)
-        return super().parse_html_declaration(i)
-
 
 class Contents:
     """A table of contents: of each part, the titles it stands under, outermost first, with its own."""
@@ -82,16 +76,16 @@ class Contents:
         for depth, href, title in parser.entries:
             del above[max(0, depth - 1) :]
             above.append(title)
-            path = posixpath.normpath(posixpath.join("/", folder, unquote(href.partition("#")[0]))).lstrip("/")
+            path = part_path(folder, unquote(href.partition("#")[0]))
             if href:
                 self.titles.setdefault(path, tuple(each for each in above if each)[-MAX_TITLE_DEPTH:])
 
 
-class _ContentsParser(HTMLParser):
+class _ContentsParser(TolerantParser):
     """Entries in their order: depth (from 1), reference (may be empty) and title."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.entries: list[tuple[int, str, str]] = []
         self._depth = 0
         self._href = ""
@@ -134,11 +128,6 @@ class _ContentsParser(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._words is not None:
             self._words.append(data)
-
-    def parse_html_declaration(self, i: int) -> int:
-        if self.rawdata.startswith("<![", i) and not self.rawdata.startswith("<![CDATA[", i):
-            return self.parse_bogus_comment(i)
-        return super().parse_html_declaration(i)
 
     def _end_entry(self) -> None:
         if self._words is not None and len(self.entries) < MAX_TITLES:

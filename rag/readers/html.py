@@ -11,17 +11,18 @@ Mails and books read their HTML here too: `html_as_text`, `page_sections`.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 from rag.errors import EmptyFile
 from rag.readers.clean_text import clean_text, clean_title
 from rag.readers.contract import OpenedFile, Reading, ReadLimits
 from rag.readers.document_dates import unix_time_of_iso
 from rag.readers.encoding import declared_codec, find_encoding
+from rag.readers.tolerant_parser import TolerantParser
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
@@ -38,6 +39,7 @@ _OWN_PARAGRAPH = (
 )
 _PARAGRAPHS = frozenset(_OWN_PARAGRAPH.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+DECLARED_WITHIN_BYTES = 2048
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
 _DISPLAY_NONE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\n\f\r\u00a0]+")
@@ -81,10 +83,19 @@ def read_html(file: OpenedFile, _limits: ReadLimits) -> Reading:
 
 
 def decoded_page(file: OpenedFile) -> tuple[str, str]:
-    """The markup as text, and a note where its encoding was a guess. Raises DamagedFile."""
-    codec, note = _encoding(file)
-    file.stream.seek(0)
-    return file.stream.read().decode(codec, "replace"), note
+    """The markup as text, and a note where its encoding was a guess. Raises DamagedFile.
+
+    Its encoding is told by a byte order mark, or by what the page declares, if that fits, or else as for plain text.
+    """
+    content = file.stream.read()
+    declared = _DECLARED.search(content, 0, DECLARED_WITHIN_BYTES)
+    if declared and not content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        codec = declared_codec(declared[1].decode("ascii"))
+        if codec is not None:
+            with contextlib.suppress(UnicodeError):
+                return content.decode(codec), ""
+    found = find_encoding(file.stream, file.name)
+    return content.decode(found.codec, "replace"), found.note
 
 
 def page_sections(source: str, *, with_lines: bool = True) -> tuple[PageFacts, list[Block]]:
@@ -110,24 +121,6 @@ def html_as_text(source: str) -> str:
     return page.flat_text()
 
 
-def _encoding(file: OpenedFile) -> tuple[str, str]:
-    """Codec and note: byte order mark, then what the page declares, if that fits, then as for plain text."""
-    head = file.stream.read(2048)
-    declared = _DECLARED.search(head)
-    if declared and not head.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        codec = declared_codec(declared[1].decode("ascii"))
-        if codec is not None:
-            file.stream.seek(0)
-            try:
-                file.stream.read().decode(codec)
-            except UnicodeError:
-                pass
-            else:
-                return codec, ""
-    found = find_encoding(file.stream, file.name)
-    return found.codec, found.note
-
-
 def _parsed(source: str, unskipped: frozenset[str], *, flat: bool = False) -> _Page:
     page = _Page(_SKIPPED - unskipped, honour_hidden=not unskipped, flat=flat)
     # As an editor counts lines.
@@ -148,12 +141,12 @@ class _Paragraph:
     quote_depth: int = 0
 
 
-class _Page(HTMLParser):
+class _Page(TolerantParser):
     """Collects sections while it is fed."""
 
     def __init__(self, skipped: frozenset[str], *, honour_hidden: bool, flat: bool) -> None:
         """`flat`: headings are paragraphs like others, and quotes are marked."""
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.title = ""
         self.meta: dict[str, str] = {}
         """What `meta` elements say, by their lower-case name; the first of each."""
@@ -274,12 +267,6 @@ class _Page(HTMLParser):
         line = self.getpos()[0] + data.count("\n", 0, len(data) - len(data.lstrip()))
         text = clean_text(data)
         self._add(text.replace(" ", _KEPT_SPACE) if self._pre_depth else _SPACES.sub(" ", text), line)
-
-    def parse_html_declaration(self, i: int) -> int:
-        # The standard library stops at `<![anything`; to a browser that is a comment.
-        if self.rawdata.startswith("<![", i) and not self.rawdata.startswith("<![CDATA[", i):
-            return self.parse_bogus_comment(i)
-        return super().parse_html_declaration(i)
 
     def _separate_cell(self) -> None:
         if self._paragraph.has_words and not self._paragraph.parts[-1].endswith("\n"):

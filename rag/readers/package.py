@@ -207,14 +207,21 @@ class _Relations:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == _RELATIONSHIP and attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "")
-            # An absolute target begins at the package's root; names in the archive have no slash before them.
-            part = posixpath.normpath(posixpath.join("/", self._folder, target)).lstrip("/")
+            part = part_path(self._folder, target)
             kind = attributes.get("Type", "").rpartition("/")[2]
             self.by_id[attributes.get("Id", "")] = Relation(kind, part)
 
     def end(self, tag: str) -> None: ...
 
     def data(self, text: str) -> None: ...
+
+
+def part_path(folder: str, reference: str) -> str:
+    """The part that something in `folder` refers to; whatever it says, it names nothing outside the archive.
+
+    An absolute reference begins at the archive's root; names in the archive have no slash before them.
+    """
+    return posixpath.normpath(posixpath.join("/", folder, reference)).lstrip("/")
 
 
 class LocalNames(dict[str, str]):
@@ -237,4 +244,4 @@ class LocalNames(dict[str, str]):
         return short
 
 
-__all__ = ["BOMB_HINT", "FALLBACK", "Elements", "LocalNames", "Package", "Relation", "relation_id"]
+__all__ = ["BOMB_HINT", "FALLBACK", "Elements", "LocalNames", "Package", "Relation", "part_path", "relation_id"]
