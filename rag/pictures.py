@@ -29,7 +29,7 @@ class PictureFacts:
     format: str
     """`JPEG`, `PNG`, …"""
     frames: int = 1
-    """Pages of a TIFF, frames of an animation, as far as they were counted."""
+    """Pages of a TIFF, frames of an animation, as far as they were counted: more than one says that there are more."""
     taken_at: str = ""
     """ISO 8601, as the camera's clock showed it, with its zone where it tells one; empty where unknown."""
     taken_at_s: float | None = None
