@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rag.library_db import LibraryDb
+from rag.path_text import range_below
 
 MOST_NEIGHBOURS = 200
 """Contents of one folder; more would hold up everything else."""
@@ -31,11 +32,11 @@ def embed_first(db: LibraryDb, content_ids: Sequence[int]) -> list[int]:
     }
     first = dict.fromkeys(each for each in content_ids if each in waiting)
     for folder in _folders_of(db, content_ids):
-        inside = os.fsencode(folder.rstrip(os.sep) + os.sep)
+        _, first_inside, past = range_below(folder)
         neighbours = db.query(
             "SELECT content_id FROM documents JOIN contents USING (content_id)"
             " WHERE path >= ? AND path < ? AND contents.state = 'words' LIMIT ?",
-            (inside, inside[:-1] + bytes([inside[-1] + 1]), MOST_NEIGHBOURS),
+            (first_inside, past, MOST_NEIGHBOURS),
         )
         first.update(dict.fromkeys(row[0] for row in neighbours))
     return list(first)

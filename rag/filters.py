@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from rag.library_db import LibraryDb
+from rag.path_text import range_below
 from rag.readers.sniff import FORMAT_BY_EXTENSION
 from rag.records import KINDS, Kind
 from rag.spellings import without_marks
@@ -193,17 +194,14 @@ def document_condition(filters: Filters) -> tuple[str, list[Any]]:
     if filters.before_s is not None:
         conditions.append(f"{DOCUMENT_DATE_S} < ?")
         parameters.append(filters.before_s)
-    any_of("(path = ? OR (path >= ? AND path < ?))", map(_bytes_under, filters.folders))
+    any_of(
+        "(path = ? OR (path >= ? AND path < ?))",
+        (range_below(each.rstrip(os.sep) or os.sep) for each in filters.folders),
+    )
     any_of("instr(folded_folder(path_text), ?) > 0", ((folded(each),) for each in filters.path_parts))
     any_of("instr(folded(author), ?) > 0", ((folded(each),) for each in filters.authors))
     any_of("folded_name(path_text) GLOB ?", ((_name_pattern(each),) for each in filters.names))
     return " AND ".join(conditions), parameters
-
-
-def _bytes_under(folder: str) -> tuple[bytes, bytes, bytes]:
-    itself = os.fsencode(folder.rstrip(os.sep) or os.sep)
-    first = itself if itself.endswith(os.sep.encode()) else itself + os.sep.encode()
-    return itself, first, first[:-1] + bytes([first[-1] + 1])
 
 
 def _name_pattern(name: str) -> str:

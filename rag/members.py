@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from rag.contents import find_content
-from rag.documents import Documents, Recorded, at_or_below, set_document
+from rag.document_rows import at_or_below, set_document
+from rag.documents import Documents, Recorded
 from rag.library_db import LibraryDb
 from rag.walk import FoundFile
 

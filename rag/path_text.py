@@ -1,7 +1,7 @@
-"""A path as valid text, for showing, searching and JSON. The path itself stays what the system gave.
+"""A path as the library stores it: as valid text, for showing, searching and JSON, and as bytes, by which it is known.
 
-File names are bytes on most systems and need not be UTF-8. Control characters are kept here: cleaning what
-goes to a terminal is the terminal's edge's job.
+File names are bytes on most systems and need not be UTF-8: the path itself stays what the system gave. Control
+characters are kept here: cleaning what goes to a terminal is the terminal's edge's job.
 """
 
 from __future__ import annotations
@@ -15,3 +15,14 @@ def path_text(path: str | bytes | os.PathLike[str]) -> str:
     if text.isascii():
         return text
     return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def range_below(path: str) -> tuple[bytes, bytes, bytes]:
+    """The path's own bytes, and the half-open range of bytes in which everything below it lies: first and past.
+
+    `path` may be the root of a file system, which ends with a separator.
+    """
+    itself = os.fsencode(path)
+    separator = os.fsencode(os.sep)
+    first = itself if itself.endswith(separator) else itself + separator
+    return itself, first, first[:-1] + bytes([first[-1] + 1])

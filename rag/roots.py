@@ -23,7 +23,7 @@ from pathlib import Path
 from rag.documents import Documents
 from rag.library_db import LibraryDb
 from rag.mounted import is_below, mounts
-from rag.path_text import path_text
+from rag.path_text import path_text, range_below
 
 FILES_LOOKED_FOR = 20
 """When a root is on another file system than before: one of these is enough to know it by."""
@@ -78,9 +78,7 @@ class Roots:
         Inside another root it stays out, until `add` names it.
         """
         name = os.fspath(path)
-        itself = os.fsencode(name)
-        separator = os.sep.encode()
-        first, past = itself + separator, itself + bytes([separator[0] + 1])
+        itself, first, past = range_below(name)
         removed = Documents(self._db).remove_below(name)
         with self._db.transaction() as connection:
             for table in ("roots", "left_out", "mounts"):

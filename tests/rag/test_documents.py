@@ -177,3 +177,18 @@ def test_a_passage_is_embedded_with_its_innermost_headings() -> None:
     assert passage_text("x" * 200 + "\nSetup", "Plug it in.") == "Setup\n\nPlug it in."
     assert passage_text("Setup", "Setup\n\nPlug it in.") == "Setup\n\nPlug it in."
     assert passage_text("class Chat\ndef send", "def send(self):") == "class Chat\n\ndef send(self):"
+
+
+def test_the_root_of_a_file_system_has_everything_below_it(db: LibraryDb) -> None:
+    documents, roots = Documents(db), Roots(db)
+    for path in ("/a.txt", "/notes/b.txt", "/notes2/c.txt"):
+        record(db, path, [path])
+    documents.begin([found("/d.txt")])
+    assert {path for path, _, _ in documents.read_files([os.sep])} == {"/a.txt", "/notes/b.txt", "/notes2/c.txt"}
+    assert {path for path, _, _ in documents.read_files(["/notes"])} == {"/notes/b.txt"}
+    assert list(documents.unread_files([os.sep])) == ["/d.txt"]
+    assert len(documents.some_below(os.sep, 9)) == 4
+    roots.add([os.sep, "/notes"])
+    assert roots.forget(Path(os.sep)) == 4
+    assert roots.paths() == ()
+    assert count_library(db).documents == 0
