@@ -52,6 +52,7 @@ class ChatLlama:
         *,
         model_id: str = "",
         mmproj: Path | None = None,
+        before_vision: Callable[[], None] = lambda: None,
         states_dir: Path | None = None,
         states_max_bytes: int = 2 * 10**9,
         on_progress: Callable[[float], None] | None = None,
@@ -59,6 +60,7 @@ class ChatLlama:
         """Load the model: seconds, and the memory of the weights and of the context.
 
         `mmproj` is the file that makes pictures readable for this model: checked now, loaded with the first picture.
+        `before_vision` is called before that, and may raise.
         `states_dir` opts into keeping evaluated prompts on disk (`prompt_state`): switching back to an older
         conversation, also after a restart, then costs milliseconds instead of reading it again.
         Raises WeightsMissing, WeightsDamaged, DeviceUnavailable, NotEnoughMemory.
@@ -86,7 +88,7 @@ class ChatLlama:
             self._context.close()
             raise
         self._template_stops = () if header.chat_template else ("<|im_end|>",)
-        self._vision = self._open_vision(seeing, options) if seeing is not None else None
+        self._vision = self._open_vision(seeing, options, before_vision) if seeing is not None else None
         self._prompt_tokens = PromptTokens(self._vocab, self._template, self._vision)
         fingerprint = self._context.state_fingerprint + (f"|{self._vision.fingerprint}" if self._vision else "")
         self._states = (
@@ -95,7 +97,9 @@ class ChatLlama:
             else None
         )
 
-    def _open_vision(self, seeing: MmprojHeader, options: ChatLlamaOptions) -> LlamaVision:
+    def _open_vision(
+        self, seeing: MmprojHeader, options: ChatLlamaOptions, before_loading: Callable[[], None]
+    ) -> LlamaVision:
         return LlamaVision(
             seeing,
             self._context.model,
@@ -103,6 +107,7 @@ class ChatLlama:
                 threads=options.n_threads_batch,
                 on_gpu=options.n_gpu_layers != 0,
                 max_picture_tokens=options.max_picture_tokens,
+                before_loading=before_loading,
             ),
             vocabulary_tokens=self._vocab.size,
         )

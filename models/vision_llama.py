@@ -11,7 +11,7 @@ import ctypes
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,8 @@ class VisionOptions:
     max_picture_tokens: int = 0
     """Where a model takes pictures of any size, or in tiles: larger ones are made smaller. 0 leaves it to the model."""
     cache_bytes: int = CACHE_BYTES
+    before_loading: Callable[[], None] = lambda: None
+    """Called once, before the encoder's file is given to native code; may raise (`mmproj_trial`)."""
 
 
 class LlamaVision:
@@ -133,6 +135,7 @@ class LlamaVision:
     def _load(self) -> int:
         if self._handle:
             return self._handle
+        self._options.before_loading()
         library = mtmd_library()
         params = library.mtmd_context_params_default()
         params.use_gpu = self._options.on_gpu

@@ -27,6 +27,8 @@ class ChatChoice:
     """Of the language model: what decides its speed."""
     mmproj: Path | None = None
     """What makes pictures readable for it."""
+    is_users_own: bool = False
+    """No catalogue vouches for its files."""
 
     @property
     def sees(self) -> bool:
@@ -89,7 +91,7 @@ class ChatChoices:
         needed_bytes = size_bytes + kv_bytes + size_bytes // 10
         if mmproj is not None:
             needed_bytes += mmproj.stat().st_size + needed_for_pictures_bytes()
-        return ChatChoice(own.path.stem, own.path, needed_bytes, size_bytes, mmproj)
+        return ChatChoice(own.path.stem, own.path, needed_bytes, size_bytes, mmproj, is_users_own=True)
 
     def _of_catalogue(self, model_id: str) -> ChatChoice:
         entry = self._room.weights.catalog.entry(model_id)

@@ -21,6 +21,7 @@ from models.fit import Machine
 from models.hardware import Hardware
 from models.image_encoder import ImageEncoder
 from models.labels import Labeller
+from models.mmproj_trial import MmprojTrials
 from models.ocr import OcrEngine
 from models.placement import Fallback, ModelNeeds, Task, TaskPlacement
 from models.profile import ProfileStore, candidate_threads, measure_chat
@@ -190,6 +191,7 @@ class Engines:
             ),
             model_id=choice.model_id,
             mmproj=choice.mmproj,
+            before_vision=lambda: self._try_mmproj(choice),
             states_dir=self._prompts_dir,
         )
         try:
@@ -200,6 +202,11 @@ class Engines:
             raise
         self._chat_placements[choice.model_id] = self._read_back(self._place_chat(choice), chat)
         return chat
+
+    def _try_mmproj(self, choice: ChatChoice) -> None:
+        """Raises WeightsDamaged for a file of the user's own that would end this process."""
+        if choice.mmproj is not None and choice.is_users_own:
+            MmprojTrials(self._paths.cache_dir / "mmproj-trials.json").require(choice.path, choice.mmproj)
 
     def _measure_chat(self, chat: ChatLlama, choice: ChatChoice) -> None:
         """Once per machine and model, some seconds. The user's own thread count is measured as it is.

@@ -120,14 +120,14 @@ def write_tiny_vlm(
     template = chat_template or (SMOLVLM_TEMPLATE if family == "smolvlm" else CHATML_TEMPLATE)
     text = [*_text_metadata(family, size), *_tokenizer(tokens, merges, special), ("tokenizer.chat_template", template)]
     write_gguf(model, text, _stored(_text_weights(family, size, len(tokens), random), size))
-    write_gguf(projector, _picture_metadata(family, size), _stored(_picture_weights(family, size, random), size))
+    write_gguf(projector, picture_metadata(family, size), _stored(picture_weights(family, size, random), size))
     return model, projector
 
 
 def write_mmproj(path: Path, family: Family = "smolvlm", *, size: VlmSize = TINY, seed: int = 11) -> Path:
     """The second file alone: for one that fits no model."""
-    weights = _picture_weights(family, size, np.random.default_rng(seed))
-    return write_gguf(path, _picture_metadata(family, size), _stored(weights, size))
+    weights = picture_weights(family, size, np.random.default_rng(seed))
+    return write_gguf(path, picture_metadata(family, size), _stored(weights, size))
 
 
 # --- the language model ------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def _qwen35_block(block: str, size: VlmSize, random: np.random.Generator, *, rec
 # --- what makes embeddings of pictures ----------------------------------------------------------------------------
 
 
-def _picture_metadata(family: Family, size: VlmSize) -> list[tuple[str, object]]:
+def picture_metadata(family: Family, size: VlmSize) -> list[tuple[str, object]]:
     entries: list[tuple[str, object]] = [
         ("general.architecture", "clip"),
         ("general.type", "mmproj"),
@@ -283,7 +283,7 @@ def _picture_metadata(family: Family, size: VlmSize) -> list[tuple[str, object]]
     return entries
 
 
-def _picture_weights(family: Family, size: VlmSize, random: np.random.Generator) -> Weights:
+def picture_weights(family: Family, size: VlmSize, random: np.random.Generator) -> Weights:
     width, patch = size.picture_width, size.patch_px
     patches = (size.picture_side_px // patch) ** 2
     weights: Weights = {

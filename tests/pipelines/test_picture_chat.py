@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from PIL import Image
 from models.chat_llama import ChatLlama
 from models.errors import WeightsDamaged, WeightsMissing
 from models.labels import Label
+from models.mmproj_trial import MmprojTrials
 from models.ocr import TextLine
 from pipelines.attachments import read_attachment
 from pipelines.errors import FileNotUsable
@@ -68,9 +70,9 @@ def photo(path: Path, seed: int = 1, size: tuple[int, int] = (96, 64)) -> Path:
 
 @pytest.fixture(scope="module")
 def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a user has it: a model and its mmproj file."""
+    """A folder as a user has it: a model and its mmproj file. Tried already, which homes are told by `trials.json`."""
     folder = tmp_path_factory.mktemp("own")
-    write_tiny_vlm(folder, "qwen2vl")
+    MmprojTrials(folder / "trials.json").require(*write_tiny_vlm(folder, "qwen2vl"))
     return folder
 
 
@@ -82,6 +84,10 @@ class Desk:
     ocr: CountingOcr = field(default_factory=CountingOcr)
 
     def open(self, vision_model: Path | str = "", chat: ScriptedChatModel | None = None) -> HomeOnThisMachine:
+        if (told := Path(vision_model) / "trials.json").is_file():
+            self.paths.create()
+            self.paths.cache_dir.mkdir(parents=True, exist_ok=True)
+            shutil.copy(told, self.paths.cache_dir / "mmproj-trials.json")
         chat_settings = ChatSettings(model=str(vision_model), max_tokens=6, context_tokens=2048, threads=1)
         home = open_home(
             self.paths,
@@ -280,6 +286,6 @@ def test_a_vision_model_that_reads_text_only_is_refused(desk: Desk, own_model: P
     (blind / "m.gguf").write_bytes((own_model / "qwen2vl.gguf").read_bytes())
     settings = Settings(chat=ChatSettings(model=str(own_model), vision_model=str(blind)))
     home = open_home(desk.paths, settings, device="cpu")
-    with pytest.raises(WeightsMissing, match="m reads text only, and chat.vision_model names it"):
+    with pytest.raises(WeightsMissing, match=r"m reads text only, and chat\.vision_model names it"):
         ask(home, "What is it?", photo(tmp_path / "photo.png"))  # type: ignore[arg-type] # it is a HomeOnThisMachine
     home.close()
