@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_one_library_comes_out_of_every_kind_of_file_however_often_indexing_was_
     folder, chance = tmp_path / "files", random.Random(SEED)
     make_kinds(folder, FILES, SEED)
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
-    real = ["real"] if MANY else []
+    real = ["real"] if os.environ.get("HOMEBODY_TEST_REAL_OCR") else []
     events = to_the_end(start(PROCESS, str(quiet), str(folder), *real), timeout_s=TO_THE_END_S)
     most_lines = max(3, len(events) // KILLS)
     lives = [kill(start(PROCESS, str(killed), str(folder), *real), chance, most_lines=most_lines) for _ in range(KILLS)]
