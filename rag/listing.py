@@ -56,8 +56,7 @@ def list_documents(
     Those that no reader takes come last: a folder of pictures must not hide its texts.
     """
     failed = " AND documents.state = 'failed'" if only_failed else ""
-    # What was not read has no kind yet: its name tells.
-    passing, parameters = document_condition(replace(filters, suffixes=filters.suffixes | _suffixes_of(filters.kinds)))
+    passing, parameters = _condition(filters)
     register_functions(db)
     asked = (containing, passing, parameters)
     listed = _list(db, asked, limit, f"documents.unsupported = ''{failed}")
@@ -89,6 +88,20 @@ def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, conditio
             embedded_count=embedded_count,
         )
         for path, title, kind, document_state, content_state, reason, size_bytes, chunk_count, embedded_count in rows
+    )
+
+
+def _condition(filters: Filters) -> tuple[str, list[Any]]:
+    """As for passages, but a file that was not read, and has no kind yet, is what its name says."""
+    passing, parameters = document_condition(filters)
+    if not filters.kinds and not filters.suffixes:
+        return passing, parameters
+    others, other_parameters = document_condition(replace(filters, kinds=frozenset(), suffixes=frozenset()))
+    endings = [f"*{suffix}" for suffix in sorted(filters.suffixes | _suffixes_of(filters.kinds))]
+    by_name = " OR ".join(["folded_name(path_text) GLOB ?"] * len(endings))
+    return (
+        f"({passing} OR (documents.content_id IS NULL AND {others} AND ({by_name})))",
+        [*parameters, *other_parameters, *endings],
     )
 
 

@@ -38,8 +38,10 @@ from pipelines.events import FileFailed, IndexDone, IndexProgress, Notice
 if TYPE_CHECKING:
     from pipelines.home import DocumentRow, Home, LibraryStatus
 
-MOST_DOCUMENTS = 1000
-"""So many are listed; the filter finds the others."""
+MOST_DOCUMENTS = 5000
+"""So many are listed, which takes half a second to draw; the filter finds the others."""
+MOST_WHILE_INDEXING = 1000
+"""Then the list is drawn again and again."""
 LIST_AGAIN_AFTER_S = 2.0
 """While indexing, the list follows at this pace."""
 
@@ -106,14 +108,15 @@ class LibraryScreen(HomeScreen):
 
     def list_documents(self) -> None:
         if self.home is not None:
-            self.look(self.home, self._containing, only_failed=self._only_failed)
+            most = MOST_WHILE_INDEXING if self._indexing else MOST_DOCUMENTS
+            self.look(self.home, self._containing, most, only_failed=self._only_failed)
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
-    def look(self, home: Home, containing: str, *, only_failed: bool) -> None:
+    def look(self, home: Home, containing: str, most: int, *, only_failed: bool) -> None:
         from pipelines.errors import EXPECTED_ERRORS, QueryNotUnderstood
 
         try:
-            documents = home.documents(containing=containing, limit=MOST_DOCUMENTS, only_failed=only_failed)
+            documents = home.documents(containing=containing, limit=most, only_failed=only_failed)
             self.post_message(LibraryListed(home.library(), documents, (containing, only_failed)))
         except QueryNotUnderstood:
             return  # a filter that is half written: the line below it says what may come
@@ -125,8 +128,8 @@ class LibraryScreen(HomeScreen):
         if event.asked != (self._containing, self._only_failed):
             return
         self._status = event.status
-        self._show_head()
         self._show_documents(list(event.documents))
+        self._show_head()
 
     def _show_head(self) -> None:
         if self._status is None:
@@ -136,6 +139,9 @@ class LibraryScreen(HomeScreen):
             lines.append(f"Read only: {clean(self.home.read_only_because)}")
         elif self.homebody.follow_log is not None:
             lines += self.homebody.follow_log.lines()
+        is_all_asked_for = not self._containing and not self._only_failed
+        if is_all_asked_for and MOST_WHILE_INDEXING <= len(self._documents) < self._status.documents:
+            lines.append(f"The first {len(self._documents):,} are listed; / finds the others.")
         self.query_one("#library-head", Static).update("\n".join(lines))
 
     def _show_documents(self, documents: list[DocumentRow]) -> None:

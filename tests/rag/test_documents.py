@@ -14,6 +14,7 @@ from rag.errors import DamagedFile
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
+from rag.query import parse_query
 from rag.roots import Roots
 from tests.fakes import CountableEmbedder
 from tests.rag.stored_library import assert_whole, chunk_ids, embed_all, found, record
@@ -109,6 +110,28 @@ def test_listing_takes_signs_of_like_literally(db: LibraryDb) -> None:
     assert [row.path for row in list_documents(db, containing="A_B")] == ["/a_b.txt"]
     assert [row.path for row in list_documents(db, containing="100%")] == ["/100%.txt"]
     assert len(list_documents(db, limit=2)) == 2
+
+
+def test_listing_takes_the_filters_of_a_query_and_knows_unread_files_by_their_names(db: LibraryDb) -> None:
+    record(db, "/scans/a.pdf", ["words"])
+    record(db, "/notes/b.md", ["other words"])
+    Documents(db).begin([found("/scans/c.JPG"), found("/notes/d.png"), found("/notes/e.mp3")])
+    Documents(db).record_failure(found("/scans/c.JPG"), DamagedFile("cut off", hint="get it again"), "kind")
+
+    def listed(typed: str, *, only_failed: bool = False) -> list[str]:
+        asked = parse_query(typed)
+        return [
+            row.path
+            for row in list_documents(db, containing=asked.text, filters=asked.filters, only_failed=only_failed)
+        ]
+
+    assert listed("kind:picture") == ["/notes/d.png", "/scans/c.JPG"]
+    assert listed("kind:audio") == ["/notes/e.mp3"]
+    assert listed("kind:text") == ["/notes/b.md", "/scans/a.pdf"]
+    assert listed("kind:pdf,markdown in:/notes") == ["/notes/b.md"]
+    assert listed("kind:picture in:/scans", only_failed=True) == ["/scans/c.JPG"]
+    assert listed("name:*.md") == ["/notes/b.md"]
+    assert listed("scans kind:pdf") == ["/scans/a.pdf"]
 
 
 def test_a_title_that_is_the_name_follows_the_name(db: LibraryDb) -> None:
