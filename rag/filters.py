@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -90,6 +90,8 @@ class Filters:
     kinds: frozenset[Kind] = frozenset()
     suffixes: frozenset[str] = frozenset()
     """Lower case with the dot. A file of one of the kinds or with one of the suffixes passes."""
+    also: tuple[tuple[frozenset[Kind], frozenset[str]], ...] = ()
+    """Further pairs of these two; a file must pass each."""
     after_s: float | None = None
     """Unix time; a document of this very moment passes. A document's own date counts, else its file's."""
     before_s: float | None = None
@@ -108,16 +110,14 @@ class Filters:
 
     def and_kinds(self, named: Iterable[str]) -> Filters:
         """Narrowed to these kinds, families or suffixes. Raises UnknownKind."""
-        from dataclasses import replace
-
         kinds, suffixes = kinds_named(named)
         if not kinds and not suffixes:
             return self
         if not self.kinds and not self.suffixes:
             return replace(self, kinds=kinds, suffixes=suffixes)
-        both = replace(self, kinds=self.kinds & kinds, suffixes=self.suffixes & suffixes)
-        # Nothing is of two kinds at once: an empty set would mean "any".
-        return both if both.kinds or both.suffixes else replace(both, suffixes=frozenset({"/"}))
+        if not self.suffixes and not suffixes and self.kinds & kinds:
+            return replace(self, kinds=self.kinds & kinds)
+        return replace(self, also=(*self.also, (kinds, suffixes)))
 
 
 NO_FILTERS = Filters()
@@ -184,10 +184,11 @@ def document_condition(filters: Filters) -> tuple[str, list[Any]]:
             for row in rows:
                 parameters.extend(row)
 
-    if filters.kinds or filters.suffixes:
-        marks = ",".join("?" * len(filters.kinds)), ",".join("?" * len(filters.suffixes))
-        conditions.append(f"(kind IN ({marks[0]}) OR suffix IN ({marks[1]}))")
-        parameters += [*sorted(filters.kinds), *sorted(filters.suffixes)]
+    for kinds, suffixes in ((filters.kinds, filters.suffixes), *filters.also):
+        if kinds or suffixes:
+            marks = ",".join("?" * len(kinds)), ",".join("?" * len(suffixes))
+            conditions.append(f"(kind IN ({marks[0]}) OR suffix IN ({marks[1]}))")
+            parameters += [*sorted(kinds), *sorted(suffixes)]
     if filters.after_s is not None:
         conditions.append(f"{DOCUMENT_DATE_S} >= ?")
         parameters.append(filters.after_s)

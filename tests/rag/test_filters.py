@@ -97,6 +97,21 @@ def test_what_passes(db: LibraryDb, typed: str, passing: set[str]) -> None:
     assert set(names(db, [of[each] for each in scope.only(ids)])) == passing
 
 
+@pytest.mark.parametrize(
+    ("typed", "kinds", "passing"),
+    [
+        ("kind:pdf,image", ["text"], {"plan.PDF"}),
+        ("kind:text", ["pdf", "image"], {"plan.PDF"}),
+        ("kind:image", ["text"], set()),
+        ("kind:pdf", ["markdown"], set()),
+        ("in:notes", ["markdown"], {"boiler.md", "Übersicht.md"}),
+    ],
+)
+def test_kinds_named_beside_the_query_narrow_it(db: LibraryDb, typed: str, kinds: list[str], passing: set[str]) -> None:
+    filters = parse_query(typed).and_kinds(kinds).filters
+    assert set(names(db, contents_within(db, filters))) == passing
+
+
 def test_the_newest_come_first(db: LibraryDb) -> None:
     newest = newest_contents(db, parse_query("kind:text").filters, limit=3)
     assert names(db, newest) == ["in.eml", "Übersicht.md", "boiler.md"]

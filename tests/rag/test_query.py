@@ -113,11 +113,9 @@ def test_kinds_are_kinds_families_and_suffixes() -> None:
 
 def test_kinds_named_elsewhere_narrow() -> None:
     assert read("x").and_kinds(["pdf"]).filters.suffixes == {".pdf"}
-    assert read("x kind:pdf,word").and_kinds(["pdf"]).filters.suffixes == {".pdf"}
-    neither = read("x kind:pdf").and_kinds(["image"]).filters
-    assert neither.kinds == frozenset()
-    assert neither.suffixes
-    assert not neither.suffixes & {".pdf"}
+    assert read("x kind:image,text").and_kinds(["image"]).filters.kinds == {"image"}
+    both = read("x kind:pdf,word").and_kinds(["pdf", "text"]).filters
+    assert (both.suffixes, both.also) == (FAMILIES["pdf"] | FAMILIES["word"], ((frozenset({"text"}), FAMILIES["pdf"]),))
     with pytest.raises(QueryNotUnderstood):
         read("x").and_kinds(["nonsense"])
 
