@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from rag.filters import folded
+from rag.filters import NO_FILTERS, Filters, document_condition, folded, register_functions
 from rag.library_db import LibraryDb
 from rag.query_terms import (
     MAX_TERMS,
@@ -148,8 +148,8 @@ class KeywordIndex:
         expression = phrase_expression(phrase)
         return self._having(expression, -1) if expression else []
 
-    def named_contents(self, question: str) -> list[int]:
-        """Content ids of the files that the question names, best match first, at most MAX_NAMED_FILES.
+    def named_contents(self, question: str, filters: Filters = NO_FILTERS) -> list[int]:
+        """Content ids of the files that the question names and that pass, best match first, at most MAX_NAMED_FILES.
 
         A file is named when all words of its name (without the suffix) are in the question, or when some are
         and all telling words of the question are in its name and its folder's.
@@ -157,11 +157,13 @@ class KeywordIndex:
         asked = set(words_of(folded(question))) - STOP_WORDS
         if not asked:
             return []
+        passing, parameters = document_condition(filters)
+        register_functions(self._db)
         rows = self._db.query(
             "SELECT documents.name_text, content_id FROM document_names"
             " JOIN documents ON document_id = document_names.rowid JOIN contents USING (content_id)"
-            " WHERE document_names MATCH ? ORDER BY rank, document_id LIMIT ?",
-            (match_expression(sorted(asked)[:MAX_TERMS]), NAMES_LOOKED_AT),
+            f" WHERE document_names MATCH ? AND {passing} ORDER BY rank, document_id LIMIT ?",
+            (match_expression(sorted(asked)[:MAX_TERMS]), *parameters, NAMES_LOOKED_AT),
         )
         named = [content_id for name_text, content_id in rows if _names(asked, name_text)]
         return list(dict.fromkeys(named))[:MAX_NAMED_FILES]

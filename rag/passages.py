@@ -14,6 +14,7 @@ from typing import Any, cast
 from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
 from rag.library_db import LibraryDb
 from rag.records import Chunk, Kind, Locator
+from rag.scope import Scope
 
 ASKED_AT_ONCE = 500
 """SQLite takes 32,766 parameters, older ones 999."""
@@ -97,17 +98,22 @@ class Passages:
         )
         return [_chunk(row) for row in rows]
 
-    def first_of(self, content_ids: Sequence[int], *, passages: int) -> list[int]:
-        """Chunk ids: of the first contents as they are given, `passages` in all, each content's first ones together."""
+    def first_of(self, content_ids: Sequence[int], *, passages: int, within: Scope | None = None) -> list[int]:
+        """Chunk ids: of the first contents as they are given, `passages` in all, each content's first ones together.
+
+        Only those `within` the scope count.
+        """
         found: list[int] = []
         each = max(1, -(-passages // max(1, len(content_ids))))
         for content_id in content_ids:
             if len(found) >= passages:
                 break
             rows = self._db.query(
-                "SELECT chunk_id FROM chunks WHERE content_id = ? ORDER BY ordinal LIMIT ?", (content_id, each)
+                "SELECT chunk_id FROM chunks WHERE content_id = ? ORDER BY ordinal LIMIT ?",
+                (content_id, each if within is None else -1),
             )
-            found += [row[0] for row in rows]
+            chunk_ids = [row[0] for row in rows]
+            found += (chunk_ids if within is None else within.only(chunk_ids))[:each]
         return found[:passages]
 
 

@@ -151,7 +151,7 @@ class Search:
         rankings = [
             (words.ranked, WORDS_WEIGHT),
             ([hit.chunk_id for hit in near], VECTORS_WEIGHT),
-            (self._in_named_files(parsed.text, scope), NAMES_WEIGHT),
+            (self._in_named_files(parsed, scope), NAMES_WEIGHT),
             (pictures, IMAGES_WEIGHT),
         ]
         if meant is not None:
@@ -277,11 +277,11 @@ class Search:
                 break
         return self._hits(_in_order(self._loaded(scored, parsed, at_once=max(1, k))), FoundByWords([]), [], join=join)
 
-    def _in_named_files(self, query: str, scope: Scope | None) -> list[int]:
+    def _in_named_files(self, parsed: ParsedQuery, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""
         per_file = [
-            self._keyword_index.search_in(content_id, query, limit=PASSAGES_A_NAMED_FILE)
-            for content_id in self._keyword_index.named_contents(query)
+            self._keyword_index.search_in(content_id, parsed.text, limit=PASSAGES_A_NAMED_FILE)
+            for content_id in self._keyword_index.named_contents(parsed.text, parsed.filters)
         ]
         found = [
             chunk_ids[place]
@@ -293,10 +293,9 @@ class Search:
 
     def _newest(self, parsed: ParsedQuery, scope: Scope | None, k: int, join: bool) -> list[Hit]:
         """The first passages of the newest documents that pass the filters."""
-        contents = newest_contents(self._db, parsed.filters, limit=k)
-        chunk_ids = self._passages.first_of(contents, passages=k)
-        if scope is not None:
-            chunk_ids = scope.only(chunk_ids)
+        # With words that must not be there, some documents may have nothing left to show.
+        contents = newest_contents(self._db, parsed.filters, limit=-1 if parsed.without else k)
+        chunk_ids = self._passages.first_of(contents, passages=k, within=scope if parsed.without else None)
         loaded = self._loaded([(each, 0.0) for each in chunk_ids], parsed, at_once=max(1, k))
         return self._hits(_in_order(loaded), FoundByWords([]), [], join=join)
 

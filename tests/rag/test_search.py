@@ -160,6 +160,18 @@ def test_a_query_of_filters_alone_lists_the_newest_documents(db: LibraryDb) -> N
     assert paths_of(search.search("kind:plain", k=3)) == ["/5.txt", "/4.txt", "/3.txt"]
     assert [hit.chunk.text for hit in search.search("name:5", k=3)] == ["first of 5", "second of 5"]
     assert search.search("-second", k=3) == []
+    record(db, "/6.txt", ["a draft", "final, and another draft"], mtime_ns=10**18)
+    record(db, "/7.txt", ["a draft", "final"], mtime_ns=10**18)
+    assert paths_of(search.search("kind:plain -draft", k=3)) == ["/7.txt", "/5.txt", "/4.txt"]
+    assert search.search("kind:plain -draft", k=1)[0].chunk.text == "final"
+
+
+def test_files_named_alike_elsewhere_do_not_hide_the_one_that_passes(db: LibraryDb) -> None:
+    for number in range(30):
+        record(db, f"/away/{number}/lease.txt", [f"rent {number}"])
+    record(db, "/here/flat/lease.txt", ["nothing of the kind"])
+    search = search_of(db, None)
+    assert paths_of(search.search("lease in:/here")) == ["/here/flat/lease.txt"]
 
 
 def test_phrases_must_be_there_if_they_are_anywhere_and_excluded_words_must_not(db: LibraryDb) -> None:
