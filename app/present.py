@@ -21,6 +21,7 @@ from pipelines.events import (
     IndexProgress,
     IndexReport,
     Notice,
+    PictureProgress,
     PromptBuilt,
     PromptProgress,
     Retrieved,
@@ -69,6 +70,8 @@ def phase(event: AnswerEvent) -> str | None:
             if built.passages_left_out:
                 left_out = f", {counted(built.passages_left_out, 'passage')} left out to stay quick"
             return f"Reading {counted(built.passages_used, 'passage')}{left_out}"
+        case PictureProgress(done_parts=done, total_parts=total):
+            return "Looking at the picture" + (f" · {done * 100 // total} %" if done else "")
         case PromptProgress(done_tokens=done, total_tokens=total):
             share = f" · {done * 100 // total} %" if total else ""
             return f"Reading {counted(total, 'token')}{share}"

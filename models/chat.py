@@ -84,6 +84,15 @@ class PromptProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureProgress:
+    """Sent before and while a picture is encoded: on a small machine that takes longer than reading it."""
+
+    done_parts: int
+    total_parts: int
+    """Some models look at a large picture in parts."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     text: str
     """Complete characters only; never empty."""
@@ -110,7 +119,7 @@ class Usage:
         return self.decode_tokens / self.decode_s if self.decode_s > 0 else 0.0
 
 
-ChatEvent = PromptProgress | TextDelta | Usage
+ChatEvent = PromptProgress | PictureProgress | TextDelta | Usage
 
 
 class ChatModel(Protocol):

@@ -17,7 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from models.chat import ChatEvent, ChatMessage, Finish, GenerationOptions, ImagePart, PromptProgress, TextDelta, Usage
+from models.chat import (
+    ChatEvent,
+    ChatMessage,
+    Finish,
+    GenerationOptions,
+    ImagePart,
+    PictureProgress,
+    PromptProgress,
+    TextDelta,
+    Usage,
+)
 from models.chat_template import CHATML, ChatTemplate
 from models.errors import EngineFailed, PromptTooLong
 from models.gguf_header import read_gguf_header
@@ -26,7 +36,7 @@ from models.llama_options import Aborted, ChatLlamaOptions, LlamaFacts
 from models.llama_sampling import Sampler
 from models.llama_vocab import LlamaVocab
 from models.mmproj_header import MmprojHeader, read_mmproj_header
-from models.picture_chunks import PictureSpan, Prompt
+from models.picture_chunks import Embeddings, PictureSpan, Prompt
 from models.prompt_state import PromptStates, common_prefix_tokens
 from models.prompt_tokens import PromptTokens
 from models.token_text import TokenText
@@ -233,7 +243,8 @@ class ChatLlama:
             for done in self._read_text(prompt, at, text_end, stop):
                 yield PromptProgress(done_tokens=done - cached_tokens, total_tokens=total)
             if span is not None:
-                for done in self._read_picture(prompt, span, stop):
+                embeddings = yield from self._encoded(span, stop)
+                for done in self._read_picture(prompt, span, embeddings, stop):
                     yield PromptProgress(done_tokens=span.start + done - cached_tokens, total_tokens=total)
                 at = span.start + span.shape.tokens
 
@@ -246,13 +257,25 @@ class ChatLlama:
             self._context.evaluate(batch, output=at + len(batch) == len(prompt))
             yield at + len(batch)
 
-    def _read_picture(self, prompt: Prompt, span: PictureSpan, stop: threading.Event) -> Iterator[int]:
-        """Encode it if need be, and read what it became."""
-        vision = self._vision
-        assert vision is not None  # or there would be no picture in the prompt
+    def _encoded(self, span: PictureSpan, stop: threading.Event) -> Generator[ChatEvent, None, Embeddings]:
+        """The embeddings of a picture's chunk; the picture is encoded if that was not done yet."""
+        assert self._vision is not None  # or there would be no picture in the prompt
         if stop.is_set():
             raise Aborted
-        embeddings = vision.embeddings(span.image, stop)[span.chunk]
+        chunks: tuple[Embeddings, ...] = ()
+        with closing(self._vision.embeddings(span.image, stop)) as making:
+            while not chunks:
+                try:
+                    yield PictureProgress(*next(making))
+                except StopIteration as made:
+                    chunks = made.value
+        return chunks[span.chunk]
+
+    def _read_picture(
+        self, prompt: Prompt, span: PictureSpan, embeddings: Embeddings, stop: threading.Event
+    ) -> Iterator[int]:
+        vision = self._vision
+        assert vision is not None  # or there would be no picture in the prompt
         ids = prompt.ids[span.start : span.start + span.shape.tokens]
         reading = self._context.evaluate_picture(ids, embeddings, span.shape, whole=vision.needs_whole_batches)
         with closing(reading):  # at once: half a picture must not stay

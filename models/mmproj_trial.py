@@ -112,7 +112,8 @@ def main(arguments: list[str]) -> int:
             handle = load_llama_model(model, log_lines, vocab_only=True)
         options = VisionOptions(threads=os.cpu_count() or 1, max_picture_tokens=_TOKENS)
         vision = LlamaVision(seeing, handle, options, vocabulary_tokens=header.vocabulary_tokens or 0)
-        vision.embeddings(ImagePart(_SIDE_PX, _SIDE_PX, bytes(3 * _SIDE_PX**2)), threading.Event())
+        for _ in vision.embeddings(ImagePart(_SIDE_PX, _SIDE_PX, bytes(3 * _SIDE_PX**2)), threading.Event()):
+            pass
     except ModelError as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ import ctypes
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -93,11 +93,10 @@ class LlamaVision:
                 known = self._layouts[width_px, height_px] = tuple(layout for _, layout in chunks)
         return known
 
-    def is_encoded(self, image: ImagePart) -> bool:
-        return self._encoded.get(image.digest) is not None
-
-    def embeddings(self, image: ImagePart, stop: threading.Event) -> tuple[Embeddings, ...]:
-        """Of each chunk in its layout, in order; made once, then kept.
+    def embeddings(
+        self, image: ImagePart, stop: threading.Event
+    ) -> Generator[tuple[int, int], None, tuple[Embeddings, ...]]:
+        """Of each chunk in its layout, in order; made once, then kept. Yields how many are made, and of how many.
 
         Raises Aborted soon after `stop` is set, EngineFailed, WeightsDamaged.
         """
@@ -110,9 +109,10 @@ class LlamaVision:
         with self._chunks(width_px, height_px, widened(image)) as chunks:
             if [_counts(layout) for _, layout in chunks] != [_counts(each) for each in self.layout(image)]:
                 raise EngineFailed("the picture takes another place than foreseen", hint="try another picture")
-            for chunk, layout in chunks:
-                if isinstance(layout, ChunkShape):
-                    made.append(self._encode(chunk, layout.tokens, stop))
+            shapes = [(chunk, layout) for chunk, layout in chunks if isinstance(layout, ChunkShape)]
+            for chunk, shape in shapes:
+                yield len(made), len(shapes)
+                made.append(self._encode(chunk, shape.tokens, stop))
         self.pictures_encoded += 1
         self.encode_s += time.perf_counter() - started_s
         LOGGER.debug("encoded %d x %d pixels in %.2f s", width_px, height_px, time.perf_counter() - started_s)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from models.chat import ChatModel, GenerationOptions, PromptProgress, TextDelta, Usage
+from models.chat import ChatModel, GenerationOptions, PictureProgress, PromptProgress, TextDelta, Usage
 from pipelines.answer_record import AnswerRecord
 from pipelines.conversation_pictures import ConversationPictures, ShownPicture
 from pipelines.conversations import PastTurn, SavedConversations
@@ -251,7 +251,7 @@ class AnswerPipeline:
                     spoken.first_word_at_s = self._clock()
                 record.add(event.text)
                 yield event
-            elif isinstance(event, PromptProgress):
+            elif isinstance(event, PromptProgress | PictureProgress):
                 yield event
             else:
                 spoken.usage = event

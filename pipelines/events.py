@@ -1,6 +1,7 @@
 """What a pipeline tells its caller while it works. Plain frozen values; the app turns them into words.
 
-Answering yields Retrieved, PromptBuilt, then PromptProgress and TextDelta, and ends with AnswerDone.
+Answering yields Retrieved, PromptBuilt, then PromptProgress (PictureProgress where a picture is encoded) and
+TextDelta, and ends with AnswerDone.
 Indexing yields IndexProgress and FileFailed and ends with IndexDone. Following yields the same, an IndexDone
 after each look, FileChanged for single changes and Following when what is followed changes.
 """
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from models.chat import PromptProgress, TextDelta
+from models.chat import PictureProgress, PromptProgress, TextDelta
 from pipelines.turn import Answer
 from rag.records import Hit
 
@@ -61,7 +62,17 @@ class AnswerDone:
     answer: Answer
 
 
-AnswerEvent = Notice | TurnStarted | EngineLoading | Retrieved | PromptBuilt | PromptProgress | TextDelta | AnswerDone
+AnswerEvent = (
+    Notice
+    | TurnStarted
+    | EngineLoading
+    | Retrieved
+    | PromptBuilt
+    | PictureProgress
+    | PromptProgress
+    | TextDelta
+    | AnswerDone
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +201,7 @@ __all__ = [
     "IndexProgress",
     "IndexReport",
     "Notice",
+    "PictureProgress",
     "PromptBuilt",
     "PromptProgress",
     "Retrieved",

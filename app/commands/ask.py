@@ -131,6 +131,7 @@ def _follow(home: Home, turn: Turn, stop: threading.Event, console: Console, *, 
         AnswerDone,
         EngineLoading,
         Notice,
+        PictureProgress,
         PromptBuilt,
         PromptProgress,
         Retrieved,
@@ -155,6 +156,8 @@ def _follow(home: Home, turn: Turn, stop: threading.Event, console: Console, *, 
                 doing(f"{counted(len(hits), 'passage')} found")
             case PromptBuilt(prompt_tokens=tokens, passages_used=used):
                 doing(f"reading {counted(used, 'passage')}, {counted(tokens, 'token')}")
+            case PictureProgress(done_parts=done, total_parts=total):
+                doing("looking at the picture" + (f", {done * 100 // total} %" if done else ""))
             case PromptProgress(done_tokens=done, total_tokens=total) if total:
                 doing(f"reading {counted(total, 'token')}, {done * 100 // total} %")
             case TextDelta(text=text) if stream:

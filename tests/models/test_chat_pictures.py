@@ -18,6 +18,7 @@ from models.chat import (
     GenerationOptions,
     ImagePart,
     Part,
+    PictureProgress,
     PromptProgress,
     TextDelta,
     TextPart,
@@ -447,3 +448,12 @@ def test_the_tiny_models_are_the_same_every_time(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     for one, other in zip(write_tiny_vlm(tmp_path, size=TINY), write_tiny_vlm(tmp_path / "again"), strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_encoding_says_how_far_it_is(opened: Open) -> None:
+    chat = opened("smolvlm")
+    messages = [asked(picture(), "what?")]
+    told = [event for event in events_of(chat, messages) if isinstance(event, PictureProgress)]
+    chunks = len(chat._prompt_tokens.prompt(messages).pictures)
+    assert [(event.done_parts, event.total_parts) for event in told] == [(n, chunks) for n in range(chunks)]
+    assert not [event for event in events_of(chat, messages) if isinstance(event, PictureProgress)]
