@@ -15,10 +15,11 @@ from app.options import JsonOption, WrongUsage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.export_model import ExportDone
+    from pipelines.export_model import ExportDone, QuantizationKind
     from pipelines.model_shelf import Task
     from pipelines.models_listing import ModelListing
     from pipelines.pull_events import PullEvent, PullProgress
+    from pipelines.quantize_model import QuantizeDone
 
 models = typer.Typer(
     name="models",
@@ -30,6 +31,12 @@ models = typer.Typer(
 IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="From `homebody models list`.")]
 TasksOption = Annotated[
     str, typer.Option("--for", metavar="TASKS", help="chat, vision, embed, speech, labels, clip, rerank; with commas.")
+]
+
+
+KindOption = Annotated[str, typer.Option("--kind", metavar="KIND", help="int8, or int4: smaller, seldom faster.")]
+LeastCosineOption = Annotated[
+    float, typer.Option("--least-cosine", metavar="N", min=0.0, max=1.0, help="What the quantized model must keep.")
 ]
 
 
@@ -190,13 +197,8 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Where to; by default a folder named after it.")
     ] = None,
-    kind: Annotated[
-        str, typer.Option("--kind", metavar="KIND", help="int8, or int4: smaller, seldom faster.")
-    ] = "int8",
-    least_cosine: Annotated[
-        float,
-        typer.Option("--least-cosine", metavar="N", min=0.0, max=1.0, help="What the quantized model must keep."),
-    ] = 0.99,
+    kind: KindOption = "int8",
+    least_cosine: LeastCosineOption = 0.99,
     json: JsonOption = False,
 ) -> None:
     """Make ONNX weights of an open_clip model: export, quantize, compare with the original.
@@ -210,14 +212,10 @@ def export(
       homebody models export clip:ViT-B-16/mine.safetensors --out my-clip
       homebody models export clip:my-folder --kind int4 --least-cosine 0.97
     """
-    from typing import cast, get_args
-
-    from pipelines.export_model import ExportDone, QuantizationKind, export_model
+    from pipelines.export_model import ExportDone, export_model
 
     console = context.obj.console
-    if kind not in get_args(QuantizationKind):
-        raise WrongUsage(f"there is no kind {kind!r}; known: {', '.join(get_args(QuantizationKind))}")
-    for event in export_model(model, out, kind=cast("QuantizationKind", kind), least_cosine=least_cosine):
+    for event in export_model(model, out, kind=_kind(kind), least_cosine=least_cosine):
         if isinstance(event, ExportDone):
             if json:
                 console.json(event.to_json())
@@ -225,6 +223,65 @@ def export(
                 _print_export(event, console)
         else:
             console.say(event.text)
+
+
+@models.command()
+def quantize(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="ID|FOLDER", help="An installed model, or a folder with one.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to; by default beside an installed CLIP, else here."),
+    ] = None,
+    kind: KindOption = "int8",
+    least_cosine: LeastCosineOption = 0.99,
+    json: JsonOption = False,
+) -> None:
+    """Make a smaller copy of a CLIP, a text embedder or a reranker that is there as floats in ONNX.
+
+    What the copy keeps is measured on pictures and texts; what keeps less than --least-cosine is refused.
+
+    \b
+    Examples:
+      homebody models quantize clip-vit-b32-laion2b
+      homebody models quantize ~/bge-small --out ~/bge-small-int8
+      homebody models quantize my-clip --kind int4 --least-cosine 0.97 --json
+    """
+    from pipelines.quantize_model import QuantizeDone, quantize_model
+
+    invocation: Invocation = context.obj
+    weights = invocation.shelf().weights
+    for event in quantize_model(model, out, weights, kind=_kind(kind), least_cosine=least_cosine):
+        if isinstance(event, QuantizeDone):
+            if json:
+                invocation.console.json(event.to_json())
+            else:
+                _print_quantized(event, invocation.console)
+        else:
+            invocation.console.say(event.text)
+
+
+def _kind(named: str) -> QuantizationKind:
+    from typing import cast, get_args
+
+    from pipelines.export_model import QuantizationKind
+
+    if named not in get_args(QuantizationKind):
+        raise WrongUsage(f"there is no kind {named!r}; known: {', '.join(get_args(QuantizationKind))}")
+    return cast("QuantizationKind", named)
+
+
+def _print_quantized(done: QuantizeDone, console: Console) -> None:
+    from app.wording import size
+
+    out = console.out
+    out.line(bold(done.name), f"  {done.kind}, in {done.folder}")
+    out.line(f"size          {size(done.bytes_before)} as floats, {size(done.bytes_after)} {done.kind}")
+    for each in done.measured:
+        faster = f": {each.s_before / each.s_after:.1f} times as fast" if each.s_after else ""
+        out.line(f"{each.what:<12}  {1000 * each.s_before:.1f} ms as floats, {1000 * each.s_after:.1f} ms{faster}")
+        out.line(f"{'':<12}  cosine {each.mean:.4f} on average, {each.least:.4f} at worst")
+    console.say(done.use)
 
 
 def _print_export(done: ExportDone, console: Console) -> None:

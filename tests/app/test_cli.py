@@ -759,6 +759,25 @@ def shelf(shell: Shell) -> ScriptedShelf:
 
 
 @pytest.mark.usefixtures("shelf")
+def test_a_model_is_quantized_and_its_fidelity_shown(shell: Shell, tmp_path: Path) -> None:
+    clip = Path(__file__).parent.parent / "data" / "tiny-clip"
+    out = tmp_path / "out"
+    assert shell("models", "quantize", str(clip), "--out", str(out), "--least-cosine", "0.9") == 0
+    assert "pictures" in shell.out
+    assert " at worst" in shell.out
+    assert f"clip.model = {str(out)!r}" in " ".join(shell.err.split())
+    assert shell("models", "quantize", str(clip), "--out", str(out)) == 1
+    assert "is there already" in shell.err
+    assert shell("models", "quantize", str(clip), "--kind", "int2") == 2
+    assert shell("models", "quantize", "clip-vit-b32-laion2b") == 3
+    assert "homebody models pull clip-vit-b32-laion2b" in shell.err
+    refused = ["--out", str(tmp_path / "other"), "--least-cosine", "1"]
+    assert shell("models", "quantize", str(clip), *refused) == 1
+    assert "is refused" in shell.err
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.usefixtures("shelf")
 def test_models_are_listed_with_what_fits(shell: Shell) -> None:
     assert shell("models", "list") == 0
     lines = shell.out.splitlines()
