@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import EmailMessage
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from pipelines.settings import Settings
 from rag.pictures import Drawing, PictureFacts
 from rag.reading import Decide, FileBegun, FileEnded, Part, TextBlocks
 from tests.fakes import ScriptedChatModel
+from tests.rag.made_archives import zip_of
 
 
 def line(text: str, x: float, y: float, width: float = 100, height: float = 10) -> TextLine:
@@ -142,6 +144,64 @@ def test_an_engine_that_fails_leaves_the_file_listed_with_the_reason(
     report = index(home, folder)
     assert [failed.reason for failed in report.failed] == ["a.pdf could not be looked at: no memory left"]
     assert home.search("words").hits
+
+
+def test_pictures_and_scans_in_archives_and_mails_are_looked_at_once(
+    home: Home, folder: Path, ocr: ScriptedOcr, tmp_path: Path
+) -> None:
+    save_scan(tmp_path / "lease.pdf", 2)
+    Image.new("RGB", (200, 100), (200, 20, 20)).save(tmp_path / "receipt.png")
+    contents = {"a.txt": b"Words.", "lease.pdf": (tmp_path / "lease.pdf").read_bytes()}
+    (folder / "papers.zip").write_bytes(zip_of({"inner.zip": zip_of(contents)}))
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "The receipt", "ann@example.org"
+    mail.set_content("Here it is.")
+    mail.add_attachment(
+        (tmp_path / "receipt.png").read_bytes(), maintype="image", subtype="png", filename="receipt.png"
+    )
+    (folder / "mail.eml").write_bytes(mail.as_bytes())
+    ocr.enqueue([line("Total 136.39", 20, 40)], [line("The notice period", 20, 40)], [line("The deposit", 20, 40)])
+    report = index(home, folder)
+    assert (report.failed, len(ocr.history)) == ((), 3)
+    inside_mail, inside_zip = folder / "mail.eml" / "receipt.png", folder / "papers.zip" / "inner.zip" / "lease.pdf"
+    (total,) = home.search("136.39").hits
+    assert (total.path, total.kind) == (str(inside_mail), "image")
+    assert total.chunk.locator.box == (20.0, 40.0, 120.0, 50.0)
+    (deposit,) = home.search('"The deposit"').hits
+    assert (deposit.path, deposit.chunk.locator.page) == (str(inside_zip), 2)
+    assert index(home, folder).unchanged == 6
+    assert len(ocr.history) == 3
+    ocr.enqueue([line("Total 136.39", 20, 40)])
+    seen = home.look(inside_mail, threading.Event())
+    assert (seen.facts.width_px, seen.text) == (200, "Total 136.39")
+
+
+def test_an_engine_that_fails_inside_an_archive_costs_one_file_until_the_next_run(
+    home: Home, folder: Path, ocr: ScriptedOcr, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        Image.new("RGB", (200, 100), (200, 20, ord(name))).save(tmp_path / f"{name}.png")
+    contents = {f"{name}.png": (tmp_path / f"{name}.png").read_bytes() for name in ("a", "b")}
+    (folder / "phone.zip").write_bytes(zip_of({**contents, "c.txt": b"Words go on."}))
+    ocr.enqueue(EngineFailed("no memory left", hint="close something"), [line("Second picture", 20, 40)])
+    report = index(home, folder)
+    assert [failed.reason for failed in report.failed] == ["a.png could not be looked at: no memory left"]
+    assert home.search('"Second picture"').hits
+    assert home.search('"Words go on"').hits
+    ocr.enqueue([line("First picture", 20, 40)])
+    assert index(home, folder).failed == ()
+    assert home.search('"First picture"').hits
+    assert len(ocr.history) == 3
+
+
+def test_a_scan_without_a_word_is_looked_at_once_and_listed(home: Home, folder: Path, ocr: ScriptedOcr) -> None:
+    save_scan(folder / "stains.pdf", 1)
+    Image.new("L", (400, 500), 255).save(folder / "blank.pdf", resolution=72)
+    for _ in range(3):
+        reasons = sorted(failed.reason for failed in index(home, folder).failed)
+        assert len(reasons) == 2
+        assert "blank.pdf has nothing on any page" in reasons[1 if "stains" in reasons[0] else 0]
+    assert len(ocr.history) == 1
 
 
 def test_look_tells_all_that_is_known(home: Home, folder: Path, ocr: ScriptedOcr) -> None:
