@@ -2,9 +2,10 @@
 
 Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
 passages can be cut at sentences; a word hyphenated at a line's end is whole. Fields that were filled in and remarks
-follow their page's text; files attached to the document are files inside it. Pages without a text layer (scans) are
-drawn where somebody looks at them, and named in the notes. A file that pdfium refuses as damaged, cut off mostly, is
-given to qpdf, which rebuilds the table of its objects: the pages that are whole are then read, and that is said.
+follow their page's text; files attached to the document are files inside it. Pages without a text layer (scans),
+or with fonts that do not tell their letters, are drawn where somebody looks at them, and named in the notes. A file
+that pdfium refuses as damaged, cut off mostly, is given to qpdf, which rebuilds the table of its objects: the pages
+that are whole are then read, and that is said.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import io
 import logging
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -36,6 +38,11 @@ MAX_HEADING_LINES = 3
 """Over which an entry's words may run on their page."""
 MIN_PART_CHARS = 80
 """Less than this before a heading is a page number or a running title: no part of its own."""
+MIN_JUDGED_CHARS = 200
+MAX_MEAN_WORD_CHARS = 25
+"""Of a page in ASCII. Pages of code and of links stay below."""
+MAX_SIGNS_SHARE = 0.3
+"""Of characters that mean nothing outside their font."""
 BLANK_SAMPLE = 997
 """Every so many bytes of a page's pixels are looked at first."""
 FULL_LINE_SHARE = 0.7
@@ -157,6 +164,7 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
     without_text: list[int] = []
     damaged: list[int] = []
     drawn: list[int] = []
+    unreadable: list[int] = []
     has_words_beside = False
     for index in range(len(document)):
         try:
@@ -164,13 +172,16 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
         except PdfiumError:
             damaged.append(index + 1)
             continue
-        if not text.strip():
+        if not (is_legible := legible(text)):
+            unreadable.append(index + 1)
+        if not text.strip() or not is_legible:
             drawing = _drawing(document, index) if draws else None
-            if drawing is None:
-                without_text.append(index + 1)
-            else:
+            if drawing is not None:
                 drawn.append(index + 1)
                 yield Block("", drawing=drawing)
+                text = ""
+            elif is_legible:
+                without_text.append(index + 1)
         for headings, part in _parts(text, outline[index], path):
             for stretch in cut_stretches([join_broken_lines(part)]):
                 if stretch.strip():
@@ -188,12 +199,25 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
             f"{name} has no text layer on any page: it is a scan, or pictures only",
             hint="add it to the library: the text on its pages is read there (OCR)",
         )
+    if unreadable:
+        notes.append(f"the fonts on {_pages(unreadable)} do not tell which letters they show")
     if drawn:
         notes.append(f"no text layer on {_pages(drawn)}: the text was read from the picture (OCR)")
     if without_text:
         notes.append(f"no text layer on {_pages(without_text)} (scanned?)")
     if damaged:
         notes.append(f"{_pages(damaged)} cannot be read")
+
+
+def legible(text: str) -> bool:
+    """Whether a page's text says what the page shows. Fonts without a map give numbers of glyphs, taken for letters:
+    words without end, or signs that no alphabet has."""
+    if len(text) < MIN_JUDGED_CHARS:
+        return True
+    words = text.split()
+    signs = sum(unicodedata.category(character) in ("Co", "Cn") or character == "\ufffd" for character in text)
+    endless = text.isascii() and len(text) > MAX_MEAN_WORD_CHARS * len(words)
+    return not endless and signs < MAX_SIGNS_SHARE * len(text)
 
 
 def _drawing(document: PdfDocument, index: int) -> Drawing | None:

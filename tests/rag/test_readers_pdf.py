@@ -11,7 +11,7 @@ from pikepdf import Name
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
 from rag.readers.contract import Reading, ReadLimits
-from rag.readers.pdf import join_broken_lines, read_pdf
+from rag.readers.pdf import join_broken_lines, legible, read_pdf
 from rag.records import Locator
 from tests.rag.conftest import Opened
 from tests.rag.made_files import pdf_bytes
@@ -228,3 +228,72 @@ def test_a_heading_that_runs_over_lines_is_found_by_the_outline(opened: Opened, 
 
 def test_what_programs_write_for_no_title_is_none(opened: Opened, tmp_path: Path) -> None:
     assert reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["x"]], title="(Untitled)")).title == ""
+
+
+def test_a_font_that_does_not_tell_its_letters_is_looked_at_instead(opened: Opened, tmp_path: Path) -> None:
+    def number_glyphs(document: pikepdf.Pdf) -> None:
+        words = "The rent is due on the first of May and not before " * 10
+        glyphs = b"".join((ord(letter) - 29).to_bytes(2, "big") for letter in words)
+        descriptor = {"/Type": Name.FontDescriptor, "/FontName": Name("/AAAAAA+Own"), "/Flags": 4, "/ItalicAngle": 0}
+        inner = pikepdf.Dictionary(
+            Type=Name.Font,
+            Subtype=Name.CIDFontType2,
+            BaseFont=Name("/AAAAAA+Own"),
+            CIDSystemInfo=pikepdf.Dictionary(Registry=b"Adobe", Ordering=b"Identity", Supplement=0),
+            FontDescriptor=document.make_indirect(pikepdf.Dictionary(descriptor)),
+            CIDToGIDMap=Name.Identity,
+        )
+        font = pikepdf.Dictionary(
+            Type=Name.Font,
+            Subtype=Name.Type0,
+            BaseFont=Name("/AAAAAA+Own"),
+            Encoding=Name("/Identity-H"),
+            DescendantFonts=[document.make_indirect(inner)],
+        )
+        document.pages[1].Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F1=font))
+        document.pages[1].Contents = document.make_stream(b"BT /F1 12 Tf 72 700 Td <%s> Tj ET" % glyphs.hex().encode())
+
+    content = with_objects(pdf_bytes([["The lease"], ["x"]]), number_glyphs)
+    reading = reading_of(opened, tmp_path / "a.pdf", content)
+    assert [block.locator.page for block in reading.blocks] == [1, 2]
+    assert reading.notes == ["the fonts on page 2 do not tell which letters they show"]
+    drawing = reading_of(opened, tmp_path / "b.pdf", content, ReadLimits(draws=True))
+    assert [block.drawing is not None for block in drawing.blocks] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("See https://example.org/a/rather/long/path/to/a/page for more, says " * 5, True),
+        ("\u79df\u91d1\u6bcf\u6708\u4e00\u65e5\u5230\u671f" * 40, True),
+        ("\ue001\ue002 \ue003 " * 80, False),
+        ("7KHUHQWLVGXHRQWKHILUVWRI0D" * 20, False),
+        ("7KHUHQWLVGXHRQWKHILUVWRI0D", True),
+    ],
+    ids=["links", "no spaces", "own signs", "endless", "too little to judge"],
+)
+def test_which_text_is_legible(text: str, expected: bool) -> None:
+    assert legible(text) is expected
+
+
+def test_a_million_objects_are_no_hindrance(opened: Opened, tmp_path: Path) -> None:
+    whole = pdf_bytes([["The rent."]])
+    table = whole.rindex(b"xref\n0")
+    known = whole[table:].split(b"\n")
+    own = int(known[1].split()[1])
+    one = b"%07d 0 obj\nnull\nendobj\n"
+    others = range(own, own + 1_000_000)
+    places = range(table, table + len(one % 0) * len(others), len(one % 0))
+    content = (
+        whole[:table]
+        + b"".join(one % number for number in others)
+        + b"xref\n0 %d\n" % others.stop
+        + b"".join(line + b"\n" for line in known[2 : 2 + own])
+        + b"".join(b"%010d 00000 n \n" % place for place in places)
+        + whole[whole.rindex(b"trailer\n") : whole.rindex(b"startxref")].replace(
+            b"/Size %d" % own, b"/Size %d" % others.stop
+        )
+        + b"startxref\n%d\n%%%%EOF\n" % places.stop
+    )
+    (block,) = reading_of(opened, tmp_path / "a.pdf", content).blocks
+    assert block.text == "The rent."
