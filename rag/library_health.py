@@ -83,13 +83,18 @@ ORPHANS: tuple[Orphans, ...] = (
     Orphans(
         "files whose content is gone",
         "documents",
-        "state = 'read' AND (content_id IS NULL OR content_id NOT IN (SELECT content_id FROM contents))",
+        # One that waits for the files inside it is not read yet, and has a content.
+        "(state = 'read' AND content_id IS NULL) OR content_id NOT IN (SELECT content_id FROM contents)",
     ),
     Orphans(
         "contents without a file",
         "contents",
         "complete = 1 AND content_id NOT IN (SELECT content_id FROM documents WHERE content_id IS NOT NULL)",
     ),
+    Orphans(
+        "vectors of pictures that are gone", "image_vectors", "content_id NOT IN (SELECT content_id FROM contents)"
+    ),
+    Orphans("coming vectors without a passage", "next_vectors", "chunk_id NOT IN (SELECT chunk_id FROM chunks)"),
     Orphans("citations of answers that are gone", "citations", "turn_id NOT IN (SELECT turn_id FROM turns)"),
     Orphans(
         "changes for chromadb about vectors that are gone",

@@ -117,6 +117,8 @@ ORPHANED = {
     "UPDATE vectors_changed SET added = added + 7": "a wrong count of vectors",
     "INSERT INTO chroma_pending VALUES (4711, 'add')": "changes for chromadb",
     "INSERT INTO citations VALUES (99, 1, 1, '/x', 'text', '{}', 'q', 1)": "citations of answers that are gone",
+    "INSERT INTO image_vectors VALUES (4711, 0, x'')": "vectors of pictures that are gone",
+    "INSERT INTO next_vectors VALUES (4711, x'00')": "coming vectors without a passage",
     "DELETE FROM chunks WHERE text LIKE '%sofa%'": "contents that lost passages",
     "DELETE FROM vectors WHERE chunk_id IN (SELECT chunk_id FROM chunks WHERE text LIKE '%house%')": (
         "contents said to be embedded"
@@ -132,8 +134,12 @@ ORPHANED = {
         {"DELETE FROM chunks": "vectors without a passage"},
         {"DELETE FROM contents": "passages without a content"},
         {"UPDATE documents SET content_id = NULL": "files whose content is gone"},
+        {
+            "DELETE FROM chunks WHERE text LIKE '%sofa%'": "contents that lost passages",
+            "UPDATE documents SET state = 'found' WHERE name_text LIKE '%cat%'": "contents that lost passages",
+        },
     ],
-    ids=["some of each", "passages", "contents", "links"],
+    ids=["some of each", "passages", "contents", "links", "one that waits for what is in it"],
 )
 def test_records_that_belong_to_nothing_are_removed_and_their_files_read_again(
     patient: Patient, damage: dict[str, str]
