@@ -123,6 +123,8 @@ def _guess(stream: BinaryIO, offset: int, name: str) -> Encoding:
     damaged, others = decoded.count("\ufffd"), sum(1 for character in decoded if character > "\x7f")
     if others - damaged > 4 * damaged:
         return Encoding("utf-8", "some bytes are not UTF-8; they are shown as \ufffd")
+    if b"\r" in sample and b"\n" not in sample:  # line ends that only the old Mac wrote
+        return Encoding("mac_roman", "read as mac_roman, a guess: it is not UTF-8")
     high = sum(1 for byte in sample if byte > 0x7F)
     if high < MAX_WESTERN_SHARE * len(sample) and not _NOT_WESTERN.search(sample):
         return Encoding("cp1252", "read as cp1252, a guess: it is not UTF-8")

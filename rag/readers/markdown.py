@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _INLINE_MARKS = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}(\S(?:.*?\S)?)[*_`]{1,3}")
 _WIKI_LINK = re.compile(r"(`+)[^`]*\1|!?\[\[([^\[\]|\n]{1,300})(?:\|([^\[\]\n]{0,300}))?\]\]")
+_ATTRIBUTES = re.compile(r"[ \t]*\{[ \t]*[#.][^{}]{0,200}\}[ \t]*$")
+"""Behind a heading's words: `{#anchor .class}`, as pandoc and many others take it."""
 _CALLOUT = re.compile(r"^([ \t]*(?:>[ \t]*)+)\[!([\w-]{1,40})\][+-]?[ \t]*", re.MULTILINE)
 _NOTE = re.compile(r"^ {0,3}\[\^([^\]\s]{1,100})\]:")
 _NOTE_MARK = re.compile(r"\[\^([^\]\s]{1,100})\](?!:)")
@@ -51,7 +53,7 @@ def read_markdown(file: OpenedFile, limits: ReadLimits) -> Reading:
 
 def without_inline_marks(words: str) -> str:
     """A heading's words: of a link what it shows, nothing of emphasis and code marks, on one line."""
-    words = _WIKI_LINK.sub(_shown, words)
+    words = _WIKI_LINK.sub(_shown, _ATTRIBUTES.sub("", words))
     return clean_title(_INLINE_MARKS.sub(lambda m: m[1] or m[2] or "", words))
 
 

@@ -16,7 +16,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "text": ("text/1", "rag.readers.plain_text", "read_text"),
     "code": ("text/1", "rag.readers.plain_text", "read_code"),
     "source": ("source/2", "rag.readers.source_code", "read_source_code"),
-    "markdown": ("markdown/2", "rag.readers.markdown", "read_markdown"),
+    "markdown": ("markdown/3", "rag.readers.markdown", "read_markdown"),
     "rst": ("rst/1", "rag.readers.rst", "read_rst"),
     "org": ("org/1", "rag.readers.org", "read_org"),
     "asciidoc": ("asciidoc/1", "rag.readers.asciidoc", "read_asciidoc"),

@@ -63,6 +63,17 @@ def test_the_encodings_of_before_unicode_are_guessed_right(
     assert text_of(opened, tmp_path / "a.txt", words.encode(codec)) == words.strip()
 
 
+def test_line_ends_of_the_old_mac_tell_its_encoding(opened: Opened, tmp_path: Path) -> None:
+    content = "Grüße aus Köln\rCafé\r".encode("mac_roman")
+    assert text_of(opened, tmp_path / "a.txt", content) == "Grüße aus Köln\nCafé"
+
+
+def test_attributes_behind_a_heading_are_not_its_words(opened: Opened, tmp_path: Path) -> None:
+    content = "# Rent {#rent .unnumbered}\nDue.\n## A set {a, b}\nOf two.\n"
+    blocks = blocks_of(read_markdown(opened(tmp_path / "a.md", content), LIMITS))
+    assert [block.heading_path for block in blocks] == [("Rent",), ("Rent", "A set {a, b}")]
+
+
 def test_a_wrong_byte_far_into_the_file_is_found(opened: Opened, tmp_path: Path) -> None:
     content = b"plain words here\n" * 100_000 + "Straße und Größe, für möglich\n".encode("cp1252") * 50
     assert "Straße und Größe" in text_of(opened, tmp_path / "a.txt", content)
