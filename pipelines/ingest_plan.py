@@ -50,7 +50,7 @@ class Plan:
     roots: list[str] = field(default_factory=list)
     """The roots that are there, resolved."""
     look: tuple[bytes, LastLook] | None = None
-    """This look and its key, where it may be worth keeping."""
+    """This look and its key, where it found nothing to do."""
 
 
 RefuseName = Callable[[str], None]
@@ -183,7 +183,7 @@ def make_plan(
     gone = {path for path, _, _ in (*read_and_gone, *filter(lambda file: is_gone(file[0]), unsupported))}
     gone.update(filter(is_gone, unread))
     plan.gone = sorted(gone - came_from)
-    if last_looks is not None and not plan.problems:
+    if last_looks is not None and not (plan.to_read or plan.moved or plan.gone or plan.unsupported or plan.problems):
         failed = tuple((each.path, each.reason, each.hint) for each in plan.still_failed)
         plan.look = key, LastLook(files_found.digest, plan.unchanged, failed)
 

@@ -6,11 +6,11 @@ reader's own process, storing in `ingest_storing.py`; here is decided what is re
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from pipelines.events import FileFailed, Notice
@@ -36,7 +36,7 @@ from rag.walk import FoundFile
 
 @dataclass(frozen=True, slots=True)
 class FileGone:
-    """A file is not there any more, and has left the library."""
+    """A file is not there any more: it has left the library, or its folder went as well."""
 
     path: str
 
@@ -110,9 +110,11 @@ class ReadingThread:
             if not self._copy_of_known(file):
                 self._storing.store(file, self._stop)
         except ReadError as error:
-            if not os.path.lexists(file.path):
-                # It went after it was found: gone, as if it had never been seen.
-                self._documents.remove([file.path])
+            if _went(file.path):
+                if Path(file.path).parent.is_dir():
+                    # It went after it was found: gone, as if it had never been seen.
+                    self._documents.remove([file.path])
+                # Otherwise its folder went too, perhaps with the drive it is on: the next walk decides.
                 self._events.put(FileGone(path_text(file.path)))
                 return
             label = unsupported_label(file.path, error)
@@ -143,6 +145,17 @@ class ReadingThread:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+
+
+def _went(path: str) -> bool:
+    """Whether there is certainly nothing of this name; a folder that may not be entered says nothing of it."""
+    try:
+        Path(path).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 __all__ = ["FileGone", "ReadingEvent", "ReadingThread"]

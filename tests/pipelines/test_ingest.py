@@ -580,6 +580,28 @@ def test_a_file_that_goes_before_it_is_read_was_never_there(indexer: Indexer, fo
     assert states(indexer.db) == {}
 
 
+def test_files_whose_drive_goes_while_they_are_read_stay_until_it_is_back(indexer: Indexer, folder: Path) -> None:
+    indexer.run(folder)
+    for file in sorted(folder.rglob("*.txt")):
+        file.write_text(file.read_text() + " It is longer now.")
+    away = folder.with_name("unplugged")
+
+    class Unplugging(CountingReader):
+        def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
+            if not away.exists():
+                folder.rename(away)
+            return super().stream(path, decide, stop)
+
+    real = indexer.reader
+    indexer.reader = Unplugging(real._reader)
+    assert counts(indexer.run(folder)) == (0, 1, 0, 0)
+    assert set(states(indexer.db)) == {"a.txt", "b.md", "c.txt"}
+    assert "nine" in str(dump(indexer.db)["chunks"]), "what was read before is still found"
+    away.rename(folder)
+    indexer.reader = real
+    assert counts(indexer.run(folder)) == (2, 1, 0, 0)
+
+
 def test_what_programs_write_while_they_save_is_passed_over(indexer: Indexer, folder: Path) -> None:
     for name in ("~$b.docx", "~WRL0001.docx", "#b.md#", "b.md~", "b.pdf.part", "b.pdf.crdownload", "b.md.tmp"):
         (folder / name).write_text("not meant to stay")
