@@ -10,33 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from models.device_choice import DeviceWish, llama_choice, onnx_device, why_no_onnx_device
 from models.hardware import Hardware
 from models.llama_devices import LlamaDevice
-from models.onnx_devices import CPU_PROVIDER, OnnxDevice
 from models.onnx_session import CPU, OnnxPlacement, SessionReport
 from models.profile import DeviceProfile
 
 Task = Literal["chat", "embed", "rerank", "ocr", "labels", "clip", "speech"]
-DeviceWish = Literal["auto", "cpu", "gpu", "npu"]
 ProfileWish = Literal["auto", "quiet", "low-memory"]
 KvType = Literal["f16", "q8_0"]
 Arithmetic = Literal["int8", "as shipped"]
 
-_DEVICE_MEMORY_SHARE = 0.9
-"""Of a GPU's free memory; its driver and the screen need the rest."""
 _TIGHT_SHARE = 0.6
 """A model that takes more than this of the free memory gets a KV cache of half the size."""
 _INT8_SETS = frozenset({"avx2", "avx512f", "neon", "asimd", "asimddp", "i8mm"})
 """With one of these, products of 8-bit integers are faster than those of floats."""
-_AUTO_GPU_PROVIDERS = (
-    "NvTensorRTRTXExecutionProvider",
-    "CUDAExecutionProvider",
-    "OpenVINOExecutionProvider",
-    "DmlExecutionProvider",
-    "WebGpuExecutionProvider",
-)
-"""Best first, among GPUs that are really listed. Others, and NPUs (which want fixed shapes), only on request."""
-_GPU_BACKENDS = frozenset({"CUDA", "Metal", "Vulkan", "ROCm", "HIP", "SYCL", "OpenCL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +96,7 @@ def place(
     if task == "speech":
         return _place_speech(hardware, model, device, wish, threads)
     if model.engine == "llama":
-        return _place_on_llama(hardware, profile, model, device, wish, threads, task)
+        return _place_llama_embedder(hardware, profile, model, device, wish, threads, task)
     return _place_on_onnx(hardware, profile, model, device, wish, threads, task)
 
 
@@ -125,7 +113,7 @@ def correct(placement: TaskPlacement, report: SessionReport) -> TaskPlacement:
     return replace(placement, device=report.running, onnx=CPU, reason=report.fallback_reason, fallback=fallback)
 
 
-def _place_on_llama(
+def _place_llama_embedder(
     hardware: Hardware,
     profile: DeviceProfile | None,
     model: ModelNeeds,
@@ -134,22 +122,19 @@ def _place_on_llama(
     threads: int,
     task: Task,
 ) -> TaskPlacement:
-    """An embedder in GGUF: on the device that chat would take, but with the threads of embedding."""
-    like_chat = _place_chat(hardware, None, model, device, "auto" if wish == "low-memory" else wish, threads)
-    if like_chat.llama_devices:
-        return replace(like_chat, task=task, kv_type="f16")
+    """An embedder in GGUF: on the device that chat would take, but with the threads of embedding, and no KV cache."""
+    chosen = llama_choice(hardware, device, model.needed_bytes)
+    if chosen.gpu is not None:
+        return _on_llama_gpu(task, chosen.gpu, hardware, threads, asked=device == "gpu")
+    remedy = "Choose an embedder in ONNX: homebody models list" if device == "npu" else chosen.remedy
     count, why_threads = _embed_threads(hardware, profile, model, wish, threads)
-    fallback = like_chat.fallback
-    if device == "npu":
-        fallback = Fallback("npu", "CPU", "llama.cpp drives no NPU", "Choose an embedder in ONNX: homebody models list")
-    why_cpu = like_chat.reason.partition(";")[0]
     return TaskPlacement(
         task=task,
         device="CPU",
-        reason=f"{why_cpu}; {why_threads}",
+        reason=f"{chosen.why_cpu}; {why_threads}",
         threads=count,
         threads_batch=count,
-        fallback=fallback,
+        fallback=_fallback(device, chosen.why_cpu, remedy),
     )
 
 
@@ -161,94 +146,65 @@ def _place_chat(
     wish: ProfileWish,
     threads: int,
 ) -> TaskPlacement:
-    gpus = [each for each in hardware.llama_devices if each.device_type in ("gpu", "igpu")]
-    gpus.sort(key=lambda each: each.device_type == "igpu")  # one with memory of its own first
-    fallback: Fallback | None = None
-    why_cpu = "the chat engine lists no GPU"
-    if device == "cpu":
-        why_cpu = "asked for"
-    elif device == "npu":
-        why_cpu = "llama.cpp drives no NPU"
-        fallback = Fallback("npu", "CPU", why_cpu, "The embedder may use one; for chat take --device gpu or cpu")
-    elif gpus:
-        fitting = next((each for each in gpus if _fits(each, model)), None)
-        if fitting is not None:
-            return _chat_on_gpu(fitting, hardware, model, wish, threads, asked=device == "gpu")
-        why_cpu = (
-            f"the model needs {model.needed_bytes / 1e9:.1f} GB and {gpus[0].description or gpus[0].name} "
-            f"has {gpus[0].memory_free_bytes / 1e9:.1f} GB free"
-        )
-        if device == "gpu":
-            fallback = Fallback("gpu", "CPU", why_cpu, "Take a smaller model: homebody models fit")
-    elif device == "gpu":
-        why_cpu, remedy = _why_no_llama_gpu(hardware)
-        fallback = Fallback("gpu", "CPU", why_cpu, remedy)
+    chosen = llama_choice(hardware, device, model.needed_bytes)
+    if chosen.gpu is not None:
+        placed = _on_llama_gpu("chat", chosen.gpu, hardware, threads, asked=device == "gpu")
+        free_bytes = chosen.gpu.memory_free_bytes or hardware.memory.available_bytes
+        kv_type, why_kv = _kv_type(model, free_bytes, wish)
+        return replace(placed, kv_type=kv_type, reason=placed.reason + why_kv)
     writing, reading, why_threads = _chat_threads(hardware, profile, model, wish, threads)
     kv_type, why_kv = _kv_type(model, hardware.memory.available_bytes, wish)
     return TaskPlacement(
         task="chat",
         device="CPU",
-        reason=f"{why_cpu}; {why_threads}{why_kv}",
+        reason=f"{chosen.why_cpu}; {why_threads}{why_kv}",
         threads=writing,
         threads_batch=reading,
         kv_type=kv_type,
-        fallback=fallback,
+        fallback=_fallback(device, chosen.why_cpu, chosen.remedy),
     )
 
 
-def _chat_on_gpu(
-    gpu: LlamaDevice, hardware: Hardware, model: ModelNeeds, wish: ProfileWish, threads: int, *, asked: bool
-) -> TaskPlacement:
-    name = f"{gpu.description or gpu.name} ({gpu.backend})"
+def _on_llama_gpu(task: Task, gpu: LlamaDevice, hardware: Hardware, threads: int, *, asked: bool) -> TaskPlacement:
     memory = f"{gpu.memory_free_bytes / 1e9:.1f} GB free" if gpu.memory_free_bytes else "memory not told"
     shared = ", shared with the CPU" if gpu.device_type == "igpu" else ""
-    kv_type, why_kv = _kv_type(model, gpu.memory_free_bytes or hardware.memory.available_bytes, wish)
     # The CPU only samples; more threads would wait for the GPU while they spin.
     count = threads or min(4, hardware.cpu.worker_cores)
     return TaskPlacement(
-        task="chat",
-        device=name,
-        reason=f"{'asked for' if asked else 'the chat engine lists it'}, and the model fits ({memory}{shared}){why_kv}",
+        task=task,
+        device=f"{gpu.description or gpu.name} ({gpu.backend})",
+        reason=f"{'asked for' if asked else 'the chat engine lists it'}, and the model fits ({memory}{shared})",
         threads=count,
         threads_batch=count,
         llama_devices=(gpu.name,),
         gpu_layers=-1,
-        kv_type=kv_type,
     )
 
 
-def _fits(gpu: LlamaDevice, model: ModelNeeds) -> bool:
-    # A driver that does not tell its memory (0) is tried: loading fails with a clear error if it is too small.
-    return not gpu.memory_free_bytes or model.needed_bytes <= gpu.memory_free_bytes * _DEVICE_MEMORY_SHARE
+def _fallback(device: DeviceWish, why: str, remedy: str) -> Fallback | None:
+    """None where nothing else than the CPU was asked for."""
+    return Fallback(device, "CPU", why, remedy) if device in ("gpu", "npu") else None
 
 
-def _why_no_llama_gpu(hardware: Hardware) -> tuple[str, str]:
-    """Why the chat engine has no GPU, and what to do."""
-    engine = hardware.engine("llama.cpp")
-    built_with = engine.built_with if engine else frozenset()
-    backends = sorted(built_with & _GPU_BACKENDS)
-    if backends:
-        return (
-            f"the chat engine was built with {' and '.join(backends)} and finds no device",
-            "Check the GPU's driver",
-        )
-    option = {"nvidia": "GGML_CUDA", "apple": "GGML_METAL"}.get(_vendor(hardware), "GGML_VULKAN")
-    return (
-        "the chat engine was built without a GPU backend",
-        f"Build it again: CMAKE_ARGS=-D{option}=on pip install --force-reinstall --no-binary :all: llama-cpp-python",
-    )
+def _wished_threads(hardware: Hardware, wish: ProfileWish, threads: int) -> tuple[int, str] | None:
+    """What the user decided, with a clause that says so; None where it is left to us."""
+    if threads:
+        return threads, f"{_count(threads)} as set"
+    if wish == "quiet":
+        cores = hardware.cpu.worker_cores
+        quiet = max(1, cores // 2)
+        return quiet, f"{_count(quiet)} of {cores} to stay quiet"
+    return None
 
 
 def _chat_threads(
     hardware: Hardware, profile: DeviceProfile | None, model: ModelNeeds, wish: ProfileWish, threads: int
 ) -> tuple[int, int, str]:
     """Threads for writing and for reading, and a clause that says why."""
+    if (wished := _wished_threads(hardware, wish, threads)) is not None:
+        count, why = wished
+        return count, count, why
     cores = hardware.cpu.worker_cores
-    if threads:
-        return threads, threads, f"{_count(threads)} as set"
-    if wish == "quiet":
-        quiet = max(1, cores // 2)
-        return quiet, quiet, f"{_count(quiet)} of {cores} to stay quiet"
     measured = profile.chat.get(model.model_id) if profile else None
     if measured is not None and measured.threads:
         writing = min(measured.threads, hardware.cpu.usable_cores)
@@ -296,7 +252,7 @@ def _place_on_onnx(
     elif wish == "low-memory" and device == "auto":
         why_cpu = "least memory"
     else:
-        chosen = _onnx_device(hardware, device)
+        chosen = onnx_device(hardware, device)
         if chosen is not None:
             return replace(
                 on_cpu,
@@ -305,7 +261,7 @@ def _place_on_onnx(
                 onnx=OnnxPlacement(chosen.provider, chosen.device_type, chosen.engine_name),
             )
         if device != "auto":
-            why_cpu, remedy = _why_no_onnx_device(hardware, device)
+            why_cpu, remedy = why_no_onnx_device(hardware, device)
             fallback = Fallback(device, "CPU", why_cpu, remedy)
     how = "; products in 8-bit integers" if integer else ""
     return replace(on_cpu, reason=f"{why_cpu}; {why_threads}{how}", fallback=fallback)
@@ -316,11 +272,7 @@ def _place_speech(
 ) -> TaskPlacement:
     """CTranslate2 knows the CPU and CUDA, and no NPU."""
     cores = hardware.cpu.worker_cores
-    count, why_threads = threads, f"{_count(threads)} as set"
-    if not threads:
-        count = max(1, cores // 2) if wish == "quiet" else cores
-        quiet = f"{_count(count)} of {cores} to stay quiet"
-        why_threads = quiet if wish == "quiet" else f"{_count(count)}, one a core"
+    count, why_threads = _wished_threads(hardware, wish, threads) or (cores, f"{_count(cores)}, one a core")
     integer = _computes_integers(hardware)
     on_cpu = TaskPlacement(
         task="speech",
@@ -351,65 +303,17 @@ def _computes_integers(hardware: Hardware) -> bool:
     return bool(hardware.cpu.instruction_sets & _INT8_SETS) or hardware.cpu.architecture in ("arm64", "aarch64")
 
 
-def _onnx_device(hardware: Hardware, device: DeviceWish) -> OnnxDevice | None:
-    """The device for this wish. Left to itself (auto), only a GPU that is really listed is taken."""
-    offered = [each for each in hardware.onnx.devices if each.provider != CPU_PROVIDER]
-    if device != "auto":
-        matching = [each for each in offered if each.device_type == device]
-        matching.sort(key=lambda each: not each.seen)
-        return next(iter(matching), None)
-    gpus = {each.provider: each for each in reversed(offered) if each.device_type == "gpu" and each.seen}
-    return next((gpus[provider] for provider in _AUTO_GPU_PROVIDERS if provider in gpus), None)
-
-
-def _why_no_onnx_device(hardware: Hardware, device: DeviceWish) -> tuple[str, str]:
-    name = device.upper()
-    idle = [plugin for plugin in hardware.onnx.plugins if not plugin.failure and plugin.devices == 0]
-    broken = [plugin for plugin in hardware.onnx.plugins if plugin.failure]
-    if broken:
-        return f"{broken[0].package} {broken[0].version} cannot be used ({broken[0].failure})", "Install it again"
-    if idle:
-        installed = " and ".join(f"{plugin.package} {plugin.version}" for plugin in idle)
-        return f"{installed} is installed and offers no {name}", f"Check that the {name} and its driver are here"
-    package = {
-        "intel": "onnxruntime-ep-openvino",
-        "nvidia": "onnxruntime-ep-nv-tensorrt-rtx",
-        "apple": "onnxruntime-ep-mlx",
-        "qualcomm": "onnxruntime-qnn",
-    }.get(_vendor(hardware), "onnxruntime-ep-webgpu" if device == "gpu" else "")
-    remedy = f"If there is one, install its plug-in: pip install {package}" if package else "Take --device auto"
-    return f"ONNX Runtime lists no {name}", remedy
-
-
 def _embed_threads(
     hardware: Hardware, profile: DeviceProfile | None, model: ModelNeeds, wish: ProfileWish, threads: int
 ) -> tuple[int, str]:
+    if (wished := _wished_threads(hardware, wish, threads)) is not None:
+        return wished
     cores = hardware.cpu.worker_cores
-    if threads:
-        return threads, f"{_count(threads)} as set"
-    if wish == "quiet":
-        quiet = max(1, cores // 2)
-        return quiet, f"{_count(quiet)} of {cores} to stay quiet"
     measured = profile.embed.get(model.model_id) if profile else None
     if measured is not None:
         count = min(measured.threads, hardware.cpu.usable_cores)
         return count, f"{_count(count)}, the fastest measured here ({measured.tokens_per_s:.0f} tokens/s)"
     return cores, f"{_count(cores)}, one a core; not measured yet"
-
-
-def _vendor(hardware: Hardware) -> str:
-    """Whose accelerators this machine is likely to have, by the names that it gives its parts."""
-    names = [hardware.cpu.name, *(each.description for each in hardware.llama_devices)]
-    words = " ".join([*names, *(each.name for each in hardware.onnx.devices)]).lower()
-    for vendor, signs in {
-        "nvidia": ("nvidia", "geforce"),
-        "apple": ("apple",),
-        "qualcomm": ("qualcomm", "snapdragon"),
-        "intel": ("intel",),
-    }.items():
-        if any(sign in words for sign in signs):
-            return vendor
-    return ""
 
 
 def _count(threads: int) -> str:

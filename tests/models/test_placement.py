@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from models.device_choice import DeviceWish
 from models.hardware import Hardware
 from models.onnx_devices import CPU_PROVIDER, OnnxPlugin
 from models.onnx_session import OnnxPlacement, SessionReport
-from models.placement import DeviceWish, ModelNeeds, Task, correct, place
+from models.placement import ModelNeeds, Task, correct, place
 from models.profile import ChatRates, DeviceProfile, EmbedRates
 from tests.machines import (
     GB,
@@ -273,6 +274,14 @@ def test_a_gguf_embedders_threads_are_those_of_embedding() -> None:
     needs = replace(EMBED, engine="llama")
     assert place("embed", two_core_vm(), MEASURED, needs).threads == 1
     assert "fastest measured" in place("embed", two_core_vm(), MEASURED, needs).reason
+
+
+@pytest.mark.parametrize("machine", [two_core_vm, nvidia_desktop])
+def test_an_embedder_has_no_kv_cache_to_speak_of(machine: Callable[[], Hardware]) -> None:
+    tight = ModelNeeds("qwen3-embedding", int(0.85 * 11 * 10**9), engine="llama")
+    decided = place("embed", machine(), None, tight)
+    assert (decided.kv_type, "KV" in decided.reason) == ("f16", False)
+    assert "KV" in place("chat", machine(), None, replace(tight, engine="onnx")).reason
 
 
 def test_speech_runs_on_the_cpu_or_cuda_and_says_that_there_is_no_way_to_an_npu() -> None:
