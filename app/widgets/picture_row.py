@@ -41,8 +41,8 @@ class CaptionedPicture(VerticalGroup):
 class PictureRow(HorizontalGroup):
     """Not there while there are no pictures."""
 
-    def __init__(self, pictures: Sequence[CaptionedPicture] = ()) -> None:
-        super().__init__(*pictures[:MOST_PICTURES])
+    def __init__(self, pictures: Sequence[CaptionedPicture] = (), *, classes: str = "") -> None:
+        super().__init__(*pictures[:MOST_PICTURES], classes=classes)
         self._holds_any = bool(pictures)
 
     def on_mount(self) -> None:

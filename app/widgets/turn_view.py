@@ -56,7 +56,7 @@ class TurnView(VerticalGroup):
         self._clock: Timer | None = None
         self._is_saved = saved is not None
         self._question = Static(clean(question) or "(pasted text)", markup=False, classes="question")
-        self._attached = PictureRow(pictures_named_in(question))
+        self._attached = PictureRow(pictures_named_in(question), classes="-attached")
         self._state = Static("", markup=False, classes="state")
         self._body = StreamingMarkdown(annotated_markdown(self.text, self._sentences))
         self._note = Static("", markup=False, classes="note")

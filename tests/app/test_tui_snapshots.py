@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw
 from textual.pilot import Pilot
 
 from app.homebody_app import HomebodyApp
+from app.widgets.thumbnail import Thumbnail
 from pipelines.events import IndexProgress, SearchResult
 from pipelines.home import PassageView
 from pipelines.page_picture import PagePicture
 from pipelines.turn import Citation, Locator
-from rag.records import Chunk, Hit
+from rag.records import Chunk, DocumentRow, Hit
 from tests.app.fake_home import FakeHome, chunk, citation, document, done, sentence
 from tests.app.tui_pilot import ask, opening, settle, wait_until
 
@@ -156,6 +157,69 @@ def test_a_page_as_a_picture(snap_compare: SnapCompare) -> None:
         await settle(pilot)
 
     assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
+
+
+def drawn_photo() -> PagePicture:
+    """A hill under the sun, and a sign that says something; the sign is cited."""
+    photo = Image.new("RGB", (800, 600), (120, 170, 220))
+    pen = ImageDraw.Draw(photo)
+    pen.ellipse((560, 60, 700, 200), fill=(250, 210, 60))
+    pen.polygon([(0, 600), (300, 240), (620, 600)], fill=(60, 110, 60))
+    pen.rectangle((470, 380, 760, 500), fill=(240, 240, 235))
+    for left in range(490, 740, 60):
+        pen.rectangle((left, 410, left + 40, 425), fill=(30, 30, 30))
+        pen.rectangle((left, 450, left + 25, 465), fill=(30, 30, 30))
+    return PagePicture(photo, 4000, 3000, ((2350.0, 1900.0, 3800.0, 2500.0),), is_paper=False)
+
+
+PHOTO = "/files/photos/harbour.jpg"
+
+
+def library_of_photos() -> FakeHome:
+    home = FakeHome()
+    text = "The pier is closed until June. It was repaired in 2019."
+    cited = Citation(1, 101, PHOTO, "image", Locator(box=(2350, 1900, 3800, 2500)), "Pier closed until June", True)
+    note = citation(2, "/files/notes/ardrossan.md", quote="repaired in 2019")
+    first, second = "The pier is closed until June.", "It was repaired in 2019."
+    home.enqueue(done(text, sentences=[sentence(text, first, 1), sentence(text, second, 2)], citations=[cited, note]))
+    home.files = [
+        document("/files/notes/ardrossan.md"),
+        DocumentRow(PHOTO, "harbour", "image", "embedded", "", 2_400_000, 2, 2),
+    ]
+    home.pages.pictures[PHOTO, None] = drawn_photo()
+    return home
+
+
+def test_an_answer_with_a_picture(snap_compare: SnapCompare) -> None:
+    home = library_of_photos()
+
+    async def before(pilot: Pilot[None]) -> None:
+        await answered(pilot)
+        await wait_until(pilot, lambda: pilot.app.screen.query_one(Thumbnail).image)
+        await pilot.pause()
+
+    assert snap_compare(HomebodyApp(opening(home)), terminal_size=SIZE, run_before=before)
+
+
+def test_a_picture_with_what_is_cited(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await answered(pilot)
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+
+    assert snap_compare(HomebodyApp(opening(library_of_photos())), terminal_size=SIZE, run_before=before)
+
+
+def test_the_library_with_a_picture_beside_it(snap_compare: SnapCompare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        await open_app(pilot)
+        await pilot.press("f3")
+        await settle(pilot)
+        await pilot.press("down")
+        await wait_until(pilot, lambda: pilot.app.screen.query_one(Thumbnail).image)
+        await pilot.pause()
+
+    assert snap_compare(HomebodyApp(opening(library_of_photos())), terminal_size=(120, 30), run_before=before)
 
 
 def test_rows_of_a_sheet(snap_compare: SnapCompare) -> None:
