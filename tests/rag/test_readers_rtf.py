@@ -89,6 +89,17 @@ def test_what_stands_apart_comes_last_and_what_was_deleted_never(opened: Opened,
     ]
 
 
+def test_html_that_outlook_keeps_in_rtf_is_read_as_its_words(opened: Opened, tmp_path: Path) -> None:
+    body = (
+        r"\fromhtml1{\fonttbl{\f0 Arial;}}{\*\htmltag64}{\*\htmltag <style>p \{color:red\}</style><p>}"
+        r"{\htmlrtf \f0 \htmlrtf0 It is {\*\htmltag <b>}{\htmlrtf \b \htmlrtf0 due{\*\htmltag </b>}}."
+        r"\htmlrtf\par\htmlrtf0}"
+        r"{\*\htmltag </p><ol><li>}{\htmlrtf{{\*\pn\pnlvlbody{\pntxta.}}{\pntext 1.\tab}}"
+        r"\htmlrtf0 First\htmlrtf\par}\htmlrtf0"
+    )
+    assert text_of(opened, tmp_path / "a.rtf", body) == "It is due.\n\n1. First"
+
+
 def test_what_is_no_text_is_cut_out(opened: Opened, tmp_path: Path) -> None:
     raw = b" before {\\pict\\bin12 }}}{{{\\par \0}" + b"{\\object " + b"0a1B\n" * 1000 + b"} after"
     assert " ".join(text_of(opened, tmp_path / "a.rtf", raw).split()) == "before after"
