@@ -60,10 +60,11 @@ from rag.conversation_store import ConversationStore
 from rag.documents import Documents
 from rag.embed_first import embed_first
 from rag.embedder_change import change_under_way
-from rag.errors import LibraryError, LibraryLocked
+from rag.errors import LibraryError, LibraryLocked, UnsupportedFile
 from rag.image_vectors import ImageVectors
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
+from rag.member_copies import MemberCopies
 from rag.passages import Passages
 from rag.path_text import path_text
 from rag.pdf_pages import PdfPages
@@ -251,6 +252,10 @@ class HomeOnThisMachine:
         return PagePictures(PdfPages(self._read_limits), PictureFiles(self._read_limits), self.paths.cache_dir)
 
     @cached_property
+    def _copies(self) -> MemberCopies:
+        return MemberCopies(self.paths.cache_dir / "inside", self._read_limits)
+
+    @cached_property
     def _ingest(self) -> Ingest:
         return Ingest(
             db=self._db,
@@ -397,6 +402,12 @@ class HomeOnThisMachine:
             yield
         finally:
             self._indexing.release()
+
+    def on_disk(self, path: str) -> str:
+        try:
+            return self._copies.on_disk(path)
+        except UnsupportedFile:
+            return path
 
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:
         around = Passages(self._db).around(chunk_id, before=before, after=after)

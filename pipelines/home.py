@@ -195,6 +195,13 @@ class Home(Protocol):
         what is no picture, WeightsMissing for labels without a CLIP."""
         ...
 
+    def on_disk(self, path: str) -> str:
+        """What other programs can open: a file's own path, or that of a copy of one inside another file.
+
+        The path itself where no copy is made of its kind. May take seconds. Raises EXPECTED_ERRORS.
+        """
+        ...
+
     def passage(self, chunk_id: int, *, before: int = 2, after: int = 2) -> PassageView | None:
         """None when the passage has left the library since."""
         ...

@@ -263,9 +263,16 @@ class SourceScreen(HomeScreen):
 
     @work(thread=True, exclusive=True, group="viewer", exit_on_error=False)
     def open_file(self, path: str, at: Locator) -> None:
+        """In its own program, at its place; of a file inside another a copy is opened."""
         from app.system_viewer import open_in_system_viewer
+        from pipelines.errors import EXPECTED_ERRORS
 
-        if said := open_in_system_viewer(path, page=at.page, line=at.line, start_s=at.start_s, end_s=at.end_s):
+        try:
+            on_disk = self.home.on_disk(path) if self.home is not None else path
+        except EXPECTED_ERRORS as error:
+            self.post_message(WorkFailed(failure_of(error)))
+            return
+        if said := open_in_system_viewer(on_disk, page=at.page, line=at.line, start_s=at.start_s, end_s=at.end_s):
             self.post_message(WorkFailed(said))
 
     def action_copy(self) -> None:

@@ -197,6 +197,8 @@ class FakeHome:
         """What the next searches find."""
         self.looked_for: list[str] = []
         self.looked_at: list[Path] = []
+        self.copies: dict[str, str] = {}
+        """Of files inside others, by their paths."""
         self.looked_for_labels: list[tuple[str, ...]] = []
         """Pictures."""
         self.seen: deque[Look | Exception] = deque()
@@ -308,6 +310,9 @@ class FakeHome:
             if stop.is_set():
                 return
             yield event
+
+    def on_disk(self, path: str) -> str:
+        return self.copies.get(path, path)
 
     def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:  # noqa: ARG002
         self.looked_at.append(path)

@@ -324,3 +324,12 @@ def test_notes_of_files_inside_are_told(home: Home, folder: Path) -> None:
     (folder / "a.zip").write_bytes(zip_of({"latin.txt": "Caf\xe9 au lait".encode("latin-1")}))
     events = list(home.index([folder], threading.Event()))
     assert any(isinstance(event, Notice) and "latin.txt" in event.text for event in events)
+
+
+def test_what_is_inside_is_opened_by_other_programs_as_a_copy(home: Home, folder: Path) -> None:
+    (folder / "papers.zip").write_bytes(zip_of({"letter.txt": b"Words.", "page.html": b"<p>Words</p>"}))
+    copy = Path(home.on_disk(str(folder / "papers.zip" / "letter.txt")))
+    assert (copy.name, copy.read_bytes()) == ("letter.txt", b"Words.")
+    assert copy.is_relative_to(home.paths.cache_dir)
+    for path in (folder / "papers.zip", folder / "papers.zip" / "page.html"):
+        assert home.on_disk(str(path)) == str(path)

@@ -1,0 +1,67 @@
+"""The process that unpacks one file inside another. Started by `rag.member_copies`; never import it for anything else.
+
+It takes a request from standard input and tells frames (see `rag.reading_worker`) on what was standard output: `piece`,
+followed by bytes, any number of times, then `done`, `changed` (the file on the disk did) or `error`. What it gives up
+before it opens the file is what the reading worker gives up: it writes no file itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import IO, Any
+
+from rag.errors import DamagedFile, ReadError
+from rag.member_opening import open_anywhere
+from rag.readers.clean_text import clean_title
+from rag.readers.contract import MEGABYTE, ReadLimits, has_changed
+from rag.readers.registry import choose_reader
+from rag.reading_worker import (
+    ALARM_GRACE_S,
+    PAYLOAD,
+    confine,
+    leave_with_parent,
+    read_frame,
+    set_alarm,
+    write_frame,
+)
+
+
+def main() -> None:
+    """Answer one request. `sys.argv[2]` is the limits as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    limits = ReadLimits(**json.loads(sys.argv[2]))
+    leave_with_parent(requests.fileno())
+    confine(limits)
+    request = read_frame(requests)
+    if request is None:
+        return
+    try:
+        _unpack(str(request["path"]), limits, answers)
+    except ReadError as error:
+        _tell(answers, {"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}}, limits)
+    except Exception as error:  # the worker's outermost frame
+        traceback.print_exception(error)
+        what = f"it cannot be unpacked ({type(error).__name__}: {clean_title(str(error))})"
+        told = {"type": DamagedFile.__name__, "message": what, "hint": "open the file around it in its own program"}
+        _tell(answers, {"error": told}, limits)
+
+
+def _unpack(path: str, limits: ReadLimits, answers: IO[bytes]) -> None:
+    set_alarm(limits.timeout_s + ALARM_GRACE_S)
+    with open_anywhere(path, limits, choose_reader) as (file, on_disk):
+        while piece := file.stream.read(MEGABYTE):
+            _tell(answers, {"piece": True, PAYLOAD: piece}, limits)
+        _tell(answers, {"changed" if has_changed(on_disk) else "done": True}, limits)
+
+
+def _tell(answers: IO[bytes], frame: dict[str, Any], limits: ReadLimits) -> None:
+    set_alarm(0)  # the parent takes its time
+    write_frame(answers, frame)
+    set_alarm(limits.timeout_s + ALARM_GRACE_S)
