@@ -1,22 +1,27 @@
 """CLIP through PyTorch and open_clip, for users who have a GPU that PyTorch drives. Same vectors as `clip_onnx.py`.
 
-Preprocessing and tokens are those of the ONNX encoder, so that vectors of both may be compared. Needs the extra
-`homebody[clip-export]`. Knows nothing of files of pictures, nor of the library.
+Chosen by the setting `clip.backend = "torch"`. Preprocessing and tokens are those of the ONNX encoder, so that vectors
+of both may be compared. Needs the extra `homebody[clip-export]`. Knows nothing of files of pictures, nor of the
+library.
 """
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checksum import unchanged_sha256_of
 from models.clip_files import ClipFiles
 from models.clip_preprocessing import read_preprocessing
 from models.errors import DeviceUnavailable, EngineFailed
-from models.export_clip import ClipSource, check_installed, load_clip
+from models.export_clip import ClipSource, check_installed, load_clip, local_files, write_input_files
 from models.hf_tokenizer import HfTokenizer
 
 DEVICES = ("cuda", "mps", "xpu", "cpu")
@@ -29,31 +34,44 @@ class TorchClip:
     Raises WeightsMissing where torch or open_clip is not installed, DeviceUnavailable, EngineFailed when it works.
     """
 
-    def __init__(self, model: Any, files: ClipFiles, *, model_id: str, device: str = "cpu") -> None:
+    def __init__(
+        self, model: Any, preprocessing_file: Path, tokenizer_file: Path, *, model_id: str, sha256: str, device: str
+    ) -> None:
+        """Over open_clip's model as it is, which is moved to the device. `sha256` is of what decides its vectors."""
         self.model_id = model_id
-        self.sha256 = files.sha256()
+        self.sha256 = sha256
         self.device = device
-        self._model: Any = model
+        self._model: Any = model.to(device).eval()
         self._context_tokens = int(getattr(model, "context_length", 77))
-        self._tokenizer = HfTokenizer(files.tokenizer)
-        self.preprocessing = read_preprocessing(files.preprocessing)
+        self._tokenizer = HfTokenizer(tokenizer_file)
+        self.preprocessing = read_preprocessing(preprocessing_file)
         self._lock = threading.Lock()
         self.logit_scale = float(model.logit_scale.exp())
         self.dimension = len(self.encode_texts([""])[0])
 
     @classmethod
-    def of_model(cls, model: Any, files: ClipFiles, *, model_id: str, device: str = "cpu") -> TorchClip:
-        """Over open_clip's model as it is, with the tokenizer and the preprocessing of an export of it."""
-        return cls(model.to(device).eval(), files, model_id=model_id, device=device)
+    def of_export(cls, model: Any, files: ClipFiles, *, model_id: str) -> TorchClip:
+        """Over open_clip's model, with the tokenizer and the preprocessing of an export of it, on the CPU."""
+        sha256 = files.sha256()
+        return cls(model, files.preprocessing, files.tokenizer, model_id=model_id, sha256=sha256, device="cpu")
 
     @classmethod
-    def load(cls, source: ClipSource, files: ClipFiles, *, model_id: str, device: str = "") -> TorchClip:
-        """Load open_clip's weights onto a device of PyTorch; empty takes the best that is there."""
+    def load(cls, source: ClipSource, *, model_id: str, device: str) -> TorchClip:
+        """Load open_clip's weights from this disk onto a device of PyTorch. Connects to nothing.
+
+        Raises WeightsMissing, WeightsDamaged, UnknownModel, DeviceUnavailable.
+        """
         check_installed()
-        device = device or best_device()
         if device not in devices():
             raise DeviceUnavailable(f"PyTorch has no {device} here", hint=f"it has: {', '.join(devices())}")
-        return cls.of_model(load_clip(source)[0], files, model_id=model_id, device=device)
+        hashes = "\n".join(unchanged_sha256_of(file) for file in local_files(source))
+        sha256 = hashlib.sha256(
+            f"torch {source.architecture if source.kind == 'checkpoint' else ''}\n{hashes}".encode()
+        )
+        model, config, tokenizer, _ = load_clip(source)
+        with tempfile.TemporaryDirectory(prefix="homebody-clip-") as folder:
+            inputs = write_input_files(Path(folder), config, tokenizer)
+            return cls(model, *inputs, model_id=model_id, sha256=sha256.hexdigest(), device=device)
 
     def encode_image(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """As `OnnxClip.encode_image`."""
@@ -105,7 +123,3 @@ def devices() -> tuple[str, ...]:
         "cpu": lambda: True,
     }
     return tuple(name for name in DEVICES if present[name]())
-
-
-def best_device() -> str:
-    return devices()[0]

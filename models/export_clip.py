@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -24,11 +23,10 @@ from models.errors import EngineFailed, UnknownModel, WeightsDamaged, WeightsMis
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-LOGGER = logging.getLogger(__name__)
-
 OPSET = 17
 """ONNX's standard operators of this version: LayerNormalization is one of them, and every runtime has them."""
 NEEDED = ("torch", "open_clip")
+_DECIDING_SUFFIXES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth"})
 START, END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -95,11 +93,8 @@ def export_clip(source: ClipSource, folder: Path) -> Any:
 
     model, preprocess_config, tokenizer, context_tokens = load_clip(source)
     model.eval()
+    write_input_files(folder, preprocess_config, tokenizer)
     visual, textual = folder / "visual", folder / "textual"
-    for each in (visual, textual):
-        each.mkdir(parents=True, exist_ok=True)
-    (visual / "preprocess_cfg.json").write_text(json.dumps(preprocess_config, indent=1), encoding="utf-8")
-    tokenizer.save(str(textual / "tokenizer.json"))
     height, width = _sides(preprocess_config["size"])
     picture = torch.zeros(1, 3, height, width)
     # Two different lengths of text, so that nothing is traced as if it were always the same.
@@ -109,6 +104,30 @@ def export_clip(source: ClipSource, folder: Path) -> Any:
     _trace(_tower(model, "encode_text"), text, textual / "model.onnx", "text")
     _tell(textual / "model.onnx", LOGIT_SCALE_KEY, f"{float(model.logit_scale.exp()):.4f}")
     return model
+
+
+def write_input_files(folder: Path, preprocess_config: dict[str, Any], tokenizer: Tokenizer) -> tuple[Path, Path]:
+    """What pictures and texts become before the model, where `clip_files.py` looks for it: config, tokenizer."""
+    config_file, tokenizer_file = folder / "visual" / "preprocess_cfg.json", folder / "textual" / "tokenizer.json"
+    for each in (config_file, tokenizer_file):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    config_file.write_text(json.dumps(preprocess_config, indent=1), encoding="utf-8")
+    tokenizer.save(str(tokenizer_file))
+    return config_file, tokenizer_file
+
+
+def local_files(source: ClipSource) -> tuple[Path, ...]:
+    """The files on this disk that decide what a model is. Raises WeightsMissing for one that is only named."""
+    if source.kind == "checkpoint":
+        return (Path(source.pretrained),)
+    if source.kind == "folder":
+        files = sorted(each for each in Path(source.architecture).iterdir() if each.suffix in _DECIDING_SUFFIXES)
+        if any(each.suffix != ".json" for each in files):
+            return tuple(files)
+    raise WeightsMissing(
+        f"{source.name} has no weights on this disk",
+        hint="name a folder with open_clip_config.json and its weights, or ARCH/CHECKPOINT with a file",
+    )
 
 
 def load_clip(source: ClipSource) -> tuple[Any, dict[str, Any], Tokenizer, int]:

@@ -7,6 +7,7 @@ becomes a `Fallback` that says what was asked, what runs, why, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -98,6 +99,22 @@ def place(
     if model.engine == "llama":
         return _place_llama_embedder(hardware, profile, model, device, wish, threads, task)
     return _place_on_onnx(hardware, profile, model, device, wish, threads, task)
+
+
+def place_on_torch(devices: Sequence[str], device: DeviceWish, threads: int) -> TaskPlacement:
+    """For a CLIP through PyTorch, on the best of the devices that it names (best first, `cpu` last)."""
+    gpu = next((each for each in devices if each != "cpu"), "")
+    fallback: Fallback | None = None
+    if gpu and device in ("auto", "gpu"):
+        running, reason = f"{gpu.upper()} (PyTorch)", "the settings choose PyTorch, which drives it"
+    else:
+        whys: dict[DeviceWish, str] = {"cpu": "asked for", "npu": "PyTorch drives no NPU"}
+        why = whys.get(device, "PyTorch has no GPU here")
+        running, reason = "CPU (PyTorch)", f"the settings choose PyTorch; {why}"
+        if device in ("gpu", "npu"):
+            remedy = "Install a build of PyTorch for the GPU, or set clip.backend to onnx"
+            fallback = Fallback(device, "CPU", why, remedy)
+    return TaskPlacement("clip", running, reason, max(1, threads), max(1, threads), fallback=fallback)
 
 
 def correct(placement: TaskPlacement, report: SessionReport) -> TaskPlacement:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from models.errors import WeightsMissing
 from models.image_encoder import ImageEncoder
-from models.placement import ModelNeeds, TaskPlacement, correct
+from models.placement import ModelNeeds, TaskPlacement, correct, place_on_torch
 from pipelines.embedder_sources import is_path
 from pipelines.engine_room import EngineRoom
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 RUNNING_SHARE = 1.5
 """Memory of a CLIP against its two files: weights laid out anew, and a picture on its way."""
+
+
+TORCH_HINT = "name a folder with open_clip_config.json and its weights, or set clip.backend to onnx"
 
 
 class ClipEngine:
@@ -39,6 +43,8 @@ class ClipEngine:
         if self._given is not None:
             return self._given.model_id
         named, weights = self._room.settings.clip.model, self._room.weights
+        if self._by_torch:
+            return named
         if named and is_path(named):
             folder = Path(named).expanduser().absolute()
             return str(folder) if folder.is_dir() else ""
@@ -51,8 +57,12 @@ class ClipEngine:
         if self._given is not None:
             return self._given
         model_id = self.model_id()
+        if not model_id and self._by_torch:
+            raise WeightsMissing("clip.backend is torch, and clip.model names nothing", hint=TORCH_HINT)
         if not model_id:
             raise WeightsMissing("no CLIP is installed", hint="run: homebody models pull --for clip")
+        if self._by_torch:
+            return self._torch_encoder(model_id)
         from models.clip_files import find_clip
 
         key = f"clip:{model_id}"
@@ -62,6 +72,29 @@ class ClipEngine:
             folder = Path(model_id) if is_path(model_id) else self._room.weights.require(model_id).folder
             needed_bytes = int(find_clip(folder).bytes * RUNNING_SHARE)
             return self._room.residents.keep(key, lambda: self._load(model_id, folder), needed_bytes)
+
+    @property
+    def _by_torch(self) -> bool:
+        return self._room.settings.clip.backend == "torch"
+
+    def _torch_encoder(self, model_id: str) -> ImageEncoder:
+        from models.clip_torch import TorchClip
+        from models.export_clip import check_installed, local_files, parse_source
+
+        check_installed()
+        key = f"clip:torch:{model_id}"
+        with self._loading:
+            if (loaded := self._room.residents.kept(key)) is not None:
+                return cast(ImageEncoder, loaded)
+            source = parse_source(model_id)
+            needed_bytes = int(sum(file.stat().st_size for file in local_files(source)) * RUNNING_SHARE)
+            planned = self._plan(model_id)
+            device = planned.device.partition(" ")[0].lower()
+            clip = self._room.residents.keep(
+                key, lambda: TorchClip.load(source, model_id=model_id, device=device), needed_bytes
+            )
+            self._placement = planned
+            return clip
 
     def _load(self, model_id: str, folder: Path) -> OnnxClip:
         from models.clip_files import find_clip
@@ -81,6 +114,10 @@ class ClipEngine:
         return clip
 
     def _plan(self, model_id: str) -> TaskPlacement:
+        if self._by_torch and find_spec("torch") is not None:
+            from models.clip_torch import devices
+
+            return place_on_torch(devices(), self._room.device, self._room.settings.embed.threads)
         return self._room.place("clip", ModelNeeds(model_id), self._room.settings.embed.threads)
 
     # ------------------------------------------------------------------ saying it

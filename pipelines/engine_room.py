@@ -38,6 +38,11 @@ class EngineRoom:
         self.weights = weights or Weights(paths.weights_dir)
         self._device: DeviceChoice = device or settings.device.device
 
+    @property
+    def device(self) -> DeviceChoice:
+        """What the user wants things to run on."""
+        return self._device
+
     @cached_property
     def hardware(self) -> Hardware:
         """Found once a process: asks every engine for its devices, which loads the engines' libraries."""

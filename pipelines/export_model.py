@@ -107,7 +107,7 @@ def _against_torch(model: Any, folder: Path, samples: Samples) -> Fidelity:
     """Vectors of open_clip's model and of the ONNX files, for the same inputs."""
     from models.clip_torch import TorchClip
 
-    with_torch = TorchClip.of_model(model, find_clip(folder), model_id="float")
+    with_torch = TorchClip.of_export(model, find_clip(folder), model_id="float")
     with_onnx = OnnxClip(find_clip(folder), model_id="float")
     both = [
         [*(each.encode_image(picture) for picture in samples.pictures), *each.encode_texts(samples.texts)]

@@ -48,6 +48,9 @@ class EmbedSettings(Section):
 class ClipSettings(Section):
     model: str = Field(default="", max_length=4096)
     """A catalogue id, or a folder that `homebody models export` made; empty takes the preferred installed one."""
+    backend: Literal["onnx", "torch"] = "onnx"
+    """torch: through PyTorch and open_clip, on its GPU where it has one. `model` is then a folder with
+    open_clip_config.json and its weights, or ARCH/CHECKPOINT. Needs the extra clip-export."""
     labels: tuple[str, ...] = Field(default=(), max_length=MOST_LABELS)
     """The user's own labels: a picture's description says which of them it shows. Needs a CLIP; pictures that were
     read before keep their descriptions."""

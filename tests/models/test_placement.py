@@ -9,7 +9,7 @@ from models.device_choice import DeviceWish
 from models.hardware import Hardware
 from models.onnx_devices import CPU_PROVIDER, OnnxPlugin
 from models.onnx_session import OnnxPlacement, SessionReport
-from models.placement import ModelNeeds, Task, correct, place
+from models.placement import ModelNeeds, Task, correct, place, place_on_torch
 from models.profile import ChatRates, DeviceProfile, EmbedRates
 from tests.machines import (
     GB,
@@ -285,6 +285,20 @@ def test_an_embedder_has_no_kv_cache_to_speak_of(machine: Callable[[], Hardware]
     decided = place("embed", machine(), None, tight)
     assert (decided.kv_type, "KV" in decided.reason) == ("f16", False)
     assert "KV" in place("chat", machine(), None, replace(tight, engine="onnx")).reason
+
+
+def test_a_clip_through_pytorch_takes_its_gpu_unless_told_otherwise() -> None:
+    gpu = place_on_torch(("cuda", "cpu"), "auto", 0)
+    assert (gpu.device, gpu.fallback) == ("CUDA (PyTorch)", None)
+    assert "settings choose PyTorch" in gpu.reason
+    told = place_on_torch(("cuda", "cpu"), "cpu", 3)
+    assert (told.device, told.threads, told.fallback) == ("CPU (PyTorch)", 3, None)
+    assert place_on_torch(("cpu",), "auto", 0).fallback is None
+    wishes: dict[DeviceWish, str] = {"gpu": "no GPU", "npu": "no NPU"}
+    for wish, why in wishes.items():
+        fallen = place_on_torch(("cpu",), wish, 0)
+        assert fallen.fallback is not None
+        assert why in str(fallen.fallback)
 
 
 def test_speech_runs_on_the_cpu_or_cuda_and_says_that_there_is_no_way_to_an_npu() -> None:

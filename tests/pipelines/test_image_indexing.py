@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from email.message import EmailMessage
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,16 @@ def test_pictures_in_archives_and_mails_are_found_by_their_looks(
         inside = "mail.eml/00.png" if number == 0 else f"phone.zip/backup/phone.zip/DCIM/{number:02}.png"
         found += str(packed / inside) in paths
     assert found >= 7
+
+
+def test_pytorch_is_asked_for_where_it_is_not_installed(tmp_path: Path, library: Path) -> None:
+    if find_spec("torch") is not None:
+        pytest.skip("PyTorch is installed: tests/models/test_clip_torch.py tries it")
+    for model, hint in {"": "open_clip_config.json", str(CLIP): "homebody[clip-export]"}.items():
+        settings = Settings(clip=ClipSettings(backend="torch", model=model))
+        with (
+            closing(open_home(HomePaths(tmp_path / "home"), settings)) as home,
+            pytest.raises(WeightsMissing) as raised,
+        ):
+            home.search("", like=library / "04.png")
+        assert hint in raised.value.hint
