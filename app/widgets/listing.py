@@ -63,6 +63,8 @@ class Listing(Container):
         is_off = cast("HomebodyApp", self.app).picture_protocol == "off"
         wanted = is_wide if self._wanted is None else self._wanted
         self.set_class(is_wide, "-wide")
-        self._preview.display = wanted and row is not None and not is_off
+        was_shown, self._preview.display = self._preview.display, wanted and row is not None and not is_off
+        if self._preview.display != was_shown:
+            self.call_after_refresh(self.options.scroll_to_highlight)  # there is more or less room for it now
         if self._preview.display and row is not None:
             self._preview.show(*self._shown(row))

@@ -80,15 +80,17 @@ async def test_the_highlighted_picture_stands_beside_the_library() -> None:
 
 async def test_on_a_narrow_screen_a_preview_comes_when_it_is_asked_for_and_goes_again() -> None:
     home = FakeHome()
-    home.files = [photo()]
+    home.files = [*(document(f"/files/a{number}.md") for number in range(12)), photo()]
     home.pages.pictures[PHOTO, None] = picture(RED)
     async with running(home) as (app, pilot):
         await pilot.press("f3")
         await settle(pilot)
+        await pilot.press("end")
+        await settle(pilot)
         assert home.pages.glanced_at == []
         await pilot.press("p")
         await seen(pilot, RED)
-        assert "harbour.jpg  2 passages" in screen_text(app), "the list stays readable above it"
+        await wait_until(pilot, lambda: "harbour.jpg  2 passages" in screen_text(app))
         await pilot.press("p")
         await settle(pilot)
         assert not shown(app, RED)
