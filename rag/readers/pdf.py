@@ -1,11 +1,11 @@
 """PDF, page by page with pdfium: a block a page, or more where the document's outline names a place on it.
 
-Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that
-passages can be cut at sentences; a word hyphenated at a line's end is whole. Fields that were filled in and remarks
-follow their page's text; files attached to the document are files inside it. Pages without a text layer (scans),
-or with fonts that do not tell their letters, are drawn where somebody looks at them, and named in the notes. A file
-that pdfium refuses as damaged, cut off mostly, is given to qpdf, which rebuilds the table of its objects: the pages
-that are whole are then read, and that is said.
+Text comes as pdfium orders it. Lines that were broken by the page's width are joined again, so that passages can be
+cut at sentences; a word hyphenated at a line's end is whole, and so is a table's row. Fields that were filled in and
+remarks follow their page's text; files attached to the document are files inside it. Pages without a text layer
+(scans), or with fonts that do not tell their letters, are drawn where somebody looks at them, and named in the notes.
+A file that pdfium refuses as damaged, cut off mostly, is given to qpdf, which rebuilds the table of its objects: the
+pages that are whole are then read, and that is said.
 """
 
 from __future__ import annotations
@@ -31,11 +31,15 @@ from rag.records import Block, Locator
 from rag.stretches import cut_stretches
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfTextPage
 
 MAX_OUTLINE_ENTRIES = 5000
 MAX_HEADING_LINES = 3
 """Over which an entry's words may run on their page."""
+SAME_ROW_OVERLAP = 0.5
+"""Of the lower of two characters' heights: they stand beside each other."""
+COLUMN_GAP = "  "
+"""Between two cells of a table's row."""
 MIN_PART_CHARS = 80
 """Less than this before a heading is a page number or a running title: no part of its own."""
 MIN_JUDGED_CHARS = 200
@@ -241,13 +245,32 @@ def _page_words(document: PdfDocument, index: int) -> tuple[str, list[str], list
     try:
         textpage = page.get_textpage()
         try:
-            raw = textpage.get_text_range()
+            raw = _with_whole_rows(textpage, textpage.get_text_range())
         finally:
             textpage.close()
         text = clean_text(_HYPHEN_AT_LINE_END.sub(_joint, raw.replace("\r\n", "\n")))
         return text, *page_remarks(document, page, text)
     finally:
         page.close()
+
+
+def _with_whole_rows(textpage: PdfTextPage, text: str) -> str:
+    """pdfium ends a line where a wide gap comes, as between a table's columns: such an end becomes a tab."""
+    count = textpage.count_chars()
+    if count != len(text):  # then its characters are not those of the text
+        return text
+    pieces: list[str] = []
+    start = 0
+    end = text.find("\r\n", 1)
+    while 0 < end < count - 2:
+        _, bottom, right, top = textpage.get_charbox(end - 1)
+        next_left, next_bottom, _, next_top = textpage.get_charbox(end + 2)
+        height = min(top - bottom, next_top - next_bottom)
+        if next_left >= right and min(top, next_top) - max(bottom, next_bottom) > SAME_ROW_OVERLAP * height > 0:
+            pieces += (text[start:end], "\t")
+            start = end + 2
+        end = text.find("\r\n", end + 2)
+    return "".join([*pieces, text[start:]])
 
 
 def _joint(mark: re.Match[str]) -> str:
@@ -275,12 +298,13 @@ def join_broken_lines(text: str) -> str:
     for line in lines:
         # A short line goes on where a small letter follows one that ends in a letter, not in a full stop.
         in_mid_sentence = bool(joined) and line[:1].islower() and joined[-1][-1:].isalpha()
-        if in_mid_sentence or (goes_on and line and not _STARTS_ITEM.match(line)):
+        is_row = "\t" in line
+        if not is_row and (in_mid_sentence or (goes_on and line and not _STARTS_ITEM.match(line))):
             between = "" if _SPAN_BEGINS.search(joined[-1]) and line[:1].isdigit() else " "
             joined[-1] = f"{joined[-1]}{between}{line}"
         else:
-            joined.append(line)
-        goes_on = len(line) >= full and len(line) > 30
+            joined.append(line.replace("\t", COLUMN_GAP))
+        goes_on = not is_row and len(line) >= full and len(line) > 30
     return "\n".join(joined)
 
 

@@ -67,6 +67,25 @@ def test_lines_broken_by_the_page_are_joined_and_others_kept() -> None:
     ]
 
 
+def test_the_rows_of_a_table_stay_whole(opened: Opened, tmp_path: Path) -> None:
+    def draw_table(document: pikepdf.Pdf) -> None:
+        cells = [
+            ("Item", "Months", "Rent"),
+            ("Flat by the river, ground floor", "12", "850.00"),
+            ("Garage", "3", "9.99"),
+        ]
+        drawn = "".join(
+            f"BT /F1 11 Tf {x} {700 - 16 * row} Td ({text}) Tj ET\n"
+            for row, texts in enumerate(cells)
+            for x, text in zip((72, 320, 480), texts, strict=True)
+        )
+        document.pages[0].Contents = document.make_stream(drawn.encode())
+
+    (block,) = reading_of(opened, tmp_path / "a.pdf", with_objects(pdf_bytes([["x"]]), draw_table)).blocks
+    rows = [" ".join(line.split()) for line in block.text.split("\n")]
+    assert rows == ["Item Months Rent", "Flat by the river, ground floor 12 850.00", "Garage 3 9.99"]
+
+
 def test_pages_without_text_are_noted(opened: Opened, tmp_path: Path) -> None:
     reading = reading_of(opened, tmp_path / "a.pdf", pdf_bytes([["words"], [], [], ["more"], []]))
     assert reading.notes == ["no text layer on pages 2-3, 5 (scanned?)"]
