@@ -318,3 +318,23 @@ def test_a_description_says_what_is_known_and_nothing_else() -> None:
     )
     bare = describe("Screenshot 2.png", PictureFacts(1, 1, "PNG"), [], has_text=True)
     assert bare == "Screenshot Screenshot 2. There is text on it."
+
+
+def test_a_scan_is_not_read_again_while_it_does_not_change(home: Home, folder: Path, ocr: ScriptedOcr) -> None:
+    save_scan(folder / "lease.pdf", 2)
+    ocr.enqueue([line("The notice period is three months", 20, 40)], [line("Signed in May", 20, 40)])
+    assert index(home, folder).indexed == 1
+    assert (index(home, folder).unchanged, len(ocr.history)) == (1, 2)
+    (folder / "lease.pdf").rename(folder / "old lease.pdf")
+    assert (index(home, folder).failed, len(ocr.history)) == ((), 2)
+    (folder / "old lease.pdf").touch()
+    assert (index(home, folder).unchanged, len(ocr.history)) == (1, 2)
+
+
+def test_a_scan_without_a_word_on_it_is_not_read_again_either(home: Home, folder: Path, ocr: ScriptedOcr) -> None:
+    save_scan(folder / "blank.pdf", 2)
+    first, second, third = (index(home, folder) for _ in range(3))
+    looked_at = len(ocr.history)
+    assert looked_at == 2
+    assert [report.indexed for report in (first, second, third)][1:] == [0, 0]
+    assert first.failed == second.failed == third.failed
