@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from models.errors import WeightsMissing
+from models.errors import ModelError, WeightsMissing
 from models.fit import needed_for_pictures_bytes, needed_memory_bytes
 from models.user_gguf import mmproj_beside, model_in_folder
 from pipelines.engine_room import EngineRoom
@@ -27,11 +27,16 @@ class ChatChoice:
     """Of the language model: what decides its speed."""
     mmproj: Path | None = None
     """What makes pictures readable for it."""
+    unfit: ModelError | None = None
+    """Why the mmproj file beside it is not that: said when a picture is asked about, for texts it does not matter."""
     is_users_own: bool = False
     """No catalogue vouches for its files."""
 
     @property
     def sees(self) -> bool:
+        """Raises the error of an mmproj file that does not belong to the model."""
+        if self.unfit is not None:
+            raise self.unfit
         return self.mmproj is not None
 
 
@@ -65,17 +70,14 @@ class ChatChoices:
                 )
             return choice
         try:
-            if self.chat.sees:
-                return self.chat
+            chat = self.chat
         except WeightsMissing:
             pass  # a model for pictures alone may be there all the same
+        else:
+            if chat.sees:
+                return chat
         default = installed_default(self._room.weights, self._room.machine(), "vision")
         return self._of_catalogue(default.id) if default is not None else None
-
-    def of(self, model_id: str) -> ChatChoice:
-        """One of the two, by its id. Raises as they do, KeyError for any other."""
-        chosen = (self.chat, self.seeing)
-        return {each.model_id: each for each in chosen if each is not None}[model_id]
 
     def _named(self, named: str) -> ChatChoice:
         path = Path(named).expanduser()
@@ -85,13 +87,17 @@ class ChatChoices:
 
     def _of_user(self, path: Path) -> ChatChoice:
         own = self._room.weights.open_user_gguf(model_in_folder(path) if path.is_dir() else path)
-        mmproj = mmproj_beside(own.header)
+        mmproj, unfit = None, None
+        try:
+            mmproj = mmproj_beside(own.header)
+        except ModelError as error:
+            unfit = error
         size_bytes = own.header.file_bytes
         kv_bytes = (own.header.kv_bytes_per_token() or 0) * self._settings.context_tokens
         needed_bytes = size_bytes + kv_bytes + size_bytes // 10
         if mmproj is not None:
             needed_bytes += mmproj.stat().st_size + needed_for_pictures_bytes()
-        return ChatChoice(own.path.stem, own.path, needed_bytes, size_bytes, mmproj, is_users_own=True)
+        return ChatChoice(own.path.stem, own.path, needed_bytes, size_bytes, mmproj, unfit, is_users_own=True)
 
     def _of_catalogue(self, model_id: str) -> ChatChoice:
         entry = self._room.weights.catalog.entry(model_id)

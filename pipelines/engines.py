@@ -81,6 +81,7 @@ class Engines:
         self._choices = ChatChoices(self._room)
         self._chat_placements: dict[str, TaskPlacement] = {}
         """Where each chat model that was loaded runs, by its id."""
+        self._chats_loaded: set[ChatChoice] = set()
         self._told_placements: tuple[object, dict[str, Placement]] | None = None
         self._told: set[str] = set()
         self._closed = False
@@ -201,6 +202,7 @@ class Engines:
             chat.close()
             raise
         self._chat_placements[choice.model_id] = self._read_back(self._place_chat(choice), chat)
+        self._chats_loaded.add(choice)
         return chat
 
     def _try_mmproj(self, choice: ChatChoice) -> None:
@@ -260,9 +262,9 @@ class Engines:
         """Delete what the chat engine keeps of conversations, in memory and on disk. Waits for an answer under way."""
         from models.prompt_state import PromptStates
 
-        for model_id in self._chat_placements:
-            if self._room.residents.is_loaded(_resident(model_id)):
-                with self._use(self._choices.of(model_id)) as chat:
+        for choice in tuple(self._chats_loaded):
+            if self._is_loaded(choice):
+                with self._use(choice) as chat:
                     cast("ChatLlama", chat).forget()
         PromptStates(self._prompts_dir, fingerprint="").clear()
 

@@ -412,6 +412,16 @@ def test_look_asks_about_what_is_seen_and_nothing_else(shell: Shell) -> None:
     assert (shell.json["answer"], shell.json["width"], shell.json["exif"]) == ("59.34", 780, {"camera": "Camera 1"})
     assert shell.json["ocr"] == [{"text": HOSTILE, "box": [1.0, 2.0, 3.0, 4.0], "score": 0.98}]
     assert shell.json["citations"][0]["quote"] == "TOTAL 59.34"
+    assert shell.json["tier"] == "text"
+
+
+def test_look_says_that_the_model_saw_the_picture(shell: Shell) -> None:
+    shell.home.seen.append(seen())
+    shell.home.enqueue(
+        "A cat.", replace(done("A cat."), answer=replace(done("A cat.").answer, pictures=("/f/cat.jpg",)))
+    )
+    assert shell("look", "cat.jpg", "--ask", "Which animal?", "--json") == 0
+    assert (shell.json["answer"], shell.json["tier"]) == ("A cat.", "vision")
 
 
 def test_look_takes_labels_of_ones_own(shell: Shell, tmp_path: Path) -> None:

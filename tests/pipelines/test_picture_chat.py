@@ -277,6 +277,8 @@ def test_an_mmproj_of_another_model_is_said_and_nothing_is_lost(desk: Desk, tmp_
     with pytest.raises(WeightsDamaged, match=r"mmproj-smolvlm\.gguf does not belong to smolvlm\.gguf"):
         ask(home, "What is it?", photo(tmp_path / "photo.png"))
     assert [each.title for each in home.conversations.list()] == ["What is it?"]
+    answer, _ = ask(home, "Hello?")  # for texts it does not matter
+    assert answer.model == "smolvlm"
     home.close()
 
 
