@@ -201,15 +201,22 @@ def _tokenizer(source: ClipSource, name: str, model: Any) -> Tokenizer:
 
 def clip_tokenizer(merges_file: Path) -> Tokenizer:
     """CLIP's byte-pair tokenizer from open_clip's file of merges, in the form that `tokenizer.json` has."""
-    from tokenizers import Tokenizer, models, processors
-
     lines = gzip.decompress(merges_file.read_bytes()).decode().split("\n")
     merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
-    letters = list(_byte_letters())
-    pieces = [*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges), START, END]
+    return byte_pair_tokenizer(_byte_letters(), [(first, second) for first, second in merges])
+
+
+def byte_pair_tokenizer(letters: Sequence[str], merges: Sequence[tuple[str, str]]) -> Tokenizer:
+    """CLIP's kind of tokenizer: letters within and at the end of words, what they merge to, and the two special tokens.
+
+    The end has the highest id, which is how a CLIP finds it.
+    """
+    from tokenizers import Tokenizer, models, processors
+
+    ends = (letter + "</w>" for letter in letters)
+    pieces = dict.fromkeys([*letters, *ends, *("".join(merge) for merge in merges), START, END])
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    pairs = [(first, second) for first, second in merges]
-    tokenizer = Tokenizer(models.BPE(vocabulary, pairs, end_of_word_suffix="</w>", unk_token=END))
+    tokenizer = Tokenizer(models.BPE(vocabulary, list(merges), end_of_word_suffix="</w>", unk_token=END))
     clean_as_clip(tokenizer)
     tokenizer.add_special_tokens([START, END])
     tokenizer.post_processor = processors.RobertaProcessing(

@@ -103,6 +103,8 @@ def check_clip(subject: Subject) -> Check:
     from models.clip_files import find_clip
 
     name, named = "clip weights", subject.settings.clip.model
+    if subject.settings.clip.backend == "torch":
+        return _check_clip_for_torch(name, named)
     try:
         if named and is_path(named):
             folder = Path(named).expanduser()
@@ -122,3 +124,14 @@ def check_clip(subject: Subject) -> Check:
     if files.quantized is not None:
         detail += f"; quantized here, cosine with the float model {files.quantized.least_cosine:.4f} at worst"
     return Check(name, "ok", detail)
+
+
+def _check_clip_for_torch(name: str, named: str) -> Check:
+    from models.export_clip import check_installed, local_files, parse_source
+
+    try:
+        check_installed()
+        bytes_on_disk = sum(file.stat().st_size for file in local_files(parse_source(named)))
+    except ModelError as error:
+        return Check(name, "fail", str(error), error.hint)
+    return Check(name, "ok", f"{named}, {bytes_on_disk / 1e6:,.0f} MB, through PyTorch")

@@ -30,11 +30,11 @@ import torch
 from open_clip_train.scheduler import cosine_lr
 from open_clip_train.train import train_one_epoch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from models.export_clip import END, START, clean_as_clip
+from models.export_clip import byte_pair_tokenizer, clean_as_clip
 from scripts.scenes import SIDE_PX, Scene, draw, held_out_scenes, training_scenes
 
 SEED = 20260
@@ -73,17 +73,8 @@ def make_tokenizer(captions: list[str]) -> Tokenizer:
             show_progress=False,
         ),
     )
-    merges = [tuple(merge) for merge in json.loads(trained.to_str())["model"]["merges"]]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pieces = dict.fromkeys([*letters, *(letter + "</w>" for letter in letters), *("".join(merge) for merge in merges)])
-    vocabulary = {piece: number for number, piece in enumerate([*pieces, START, END])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>", unk_token=END))
-    clean_as_clip(tokenizer)
-    tokenizer.add_special_tokens([START, END])
-    tokenizer.post_processor = processors.RobertaProcessing(
-        (END, vocabulary[END]), (START, vocabulary[START]), trim_offsets=False, add_prefix_space=False
-    )
-    return tokenizer
+    merges = [(first, second) for first, second in json.loads(trained.to_str())["model"]["merges"]]
+    return byte_pair_tokenizer(sorted(pre_tokenizers.ByteLevel.alphabet()), merges)
 
 
 class ScenePool:
