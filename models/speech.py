@@ -47,6 +47,14 @@ class LanguageFound:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class HeardUpTo:
+    """Told last: everything before this sample is recognised. What is behind it wants to be given again, together with
+    what follows: it is worth more then."""
+
+    sample: int
+
+
 class SpeechModel(Protocol):
     """One recogniser in memory. Not re-entrant: `models.resident` gives it to one user at a time."""
 
@@ -54,13 +62,22 @@ class SpeechModel(Protocol):
     def model_id(self) -> str: ...
 
     def transcribe(
-        self, samples: NDArray[np.float32], *, language: str = "", is_whole: bool = True, stop: threading.Event
-    ) -> Iterator[LanguageFound | SpeechSegment]:
+        self,
+        samples: NDArray[np.float32],
+        *,
+        language: str = "",
+        is_whole: bool = True,
+        is_last: bool = True,
+        exact_words: bool = False,
+        stop: threading.Event,
+    ) -> Iterator[LanguageFound | SpeechSegment | HeardUpTo]:
         """What is said in some minutes of sound, in order; nothing where nothing is said.
 
         `samples`: (samples,) at 16 kHz, -1 to 1. `language` is found where it is empty. `is_whole` says that this is
-        all of a recording, so that a short one in which no voice was detected is worth another try. Ends early once
-        `stop` is set. Raises EngineFailed.
+        all of a recording, so that a short one in which no voice was detected is worth another try; `is_last`, that
+        nothing follows: otherwise HeardUpTo may leave up to half of the sound for the next time, and where it is not
+        told, all is recognised. `exact_words` finds the seconds of each word, which costs a tenth more; otherwise
+        those of sentences are shared out among their words. Ends early once `stop` is set. Raises EngineFailed.
         """
         ...
 

@@ -5,7 +5,7 @@ Pure numpy; knows no recogniser.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ PAUSE_FRAMES = 20
 """A cut is made in the middle of the quietest 0.4 s."""
 FIRST_WINDOW_S = 30.0
 """So that the first words are there soon."""
-WINDOW_S = 120.0
+WINDOW_S = 150.0
+"""Four chunks of Whisper's, and what waits for the next window."""
 CUT_WITHIN_S = 20.0
 """The cut is looked for in the last part of a window."""
 SILENCE_LEVEL = 1e-3
@@ -48,11 +49,12 @@ class Window:
 
 def cut_windows(
     pieces: Iterable[NDArray[np.float32]], *, start_sample: int = 0, window_s: float = WINDOW_S
-) -> Iterator[Window]:
+) -> Generator[Window, int | None]:
     """Cut a stream of sound into windows of at most `window_s` (the first one shorter), at quiet moments.
 
-    The same sound gives the same windows, and going on at the `end_sample` of one gives those that follow it. Holds
-    one window and one piece at a time. A stream without samples gives no window.
+    The next window begins where one ends, or at the sample of the recording that is sent: what is behind it comes
+    again. The same sound gives the same windows, and going on where one began gives those that follow. Holds one
+    window and one piece at a time. A stream without samples gives no window.
     """
     held: list[NDArray[np.float32]] = []
     held_samples = 0
@@ -63,8 +65,10 @@ def cut_windows(
         # One sample more than a window: so what is cut off is never the last of the recording.
         while held_samples > (wanted := _wanted_samples(start, window_s)):
             joined = np.concatenate(held)
-            cut = _quietest(joined[:wanted])
-            yield Window(start, joined[:cut], is_last=False)
+            cut = pause_in(joined[:wanted])
+            go_on_at = yield Window(start, joined[:cut], is_last=False)
+            if go_on_at is not None:
+                cut = go_on_at - start
             start += cut
             held, held_samples = [joined[cut:]], held_samples - cut
     if held_samples:
@@ -82,12 +86,18 @@ def may_be_voice(samples: NDArray[np.float32]) -> bool:
     return float(np.mean(levels > VOICE_LEVEL)) >= VOICE_SHARE
 
 
+def loudness(samples: NDArray[np.float32]) -> float:
+    """In decibels; 0 is a full-scale square wave, nothing is below -120."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * float(np.log10(max(power, 1e-12)))
+
+
 def _wanted_samples(start: int, window_s: float) -> int:
     return int((window_s if start else min(window_s, FIRST_WINDOW_S)) * SAMPLE_RATE_HZ)
 
 
-def _quietest(samples: NDArray[np.float32]) -> int:
-    """Where to cut: the middle of the quietest pause in the last part."""
+def pause_in(samples: NDArray[np.float32]) -> int:
+    """Where to cut: the sample in the middle of the quietest pause in the last CUT_WITHIN_S."""
     first = max(0, len(samples) - int(CUT_WITHIN_S * SAMPLE_RATE_HZ))
     powers = _frame_levels(samples[first:]) ** 2
     if len(powers) <= PAUSE_FRAMES:

@@ -1,9 +1,8 @@
 """Whisper by faster-whisper on CTranslate2, from files on this disk only.
 
 Sound is first looked through for voices (Silero's detector, which faster-whisper carries), the stretches with voices
-are joined to chunks of almost 30 s, and these are decoded several at a time, without timestamp tokens: that reads
-best, loses no words at the ends of chunks, and costs least. Word times come from the decoder's attention, and sentences
-from the words.
+are joined to chunks of almost 30 s, and these are decoded several at a time. What a chunk leaves out at its end, and
+what does not fill one, goes on in the next: every chunk costs the same, however much of it is speech.
 
 A Whisper that hears nothing makes something up. What guards against it: no chunk without a voice is decoded; one that
 came out improbable or repetitive is decoded again with more care; what is still so is dropped, and so are loops.
@@ -15,20 +14,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsDamaged
-from models.speech import SAMPLE_RATE_HZ, LanguageFound, SpeechSegment, Word
-from models.speech_chunks import SpeechChunk, pack_chunks
+from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechSegment, Word
+from models.speech_chunks import SpeechChunk, pack_chunks, shared_out, without_start
 from models.speech_sentences import is_loop, sentences_of
 from models.speech_sound import is_silent, may_be_voice
-
-if TYPE_CHECKING:
-    from faster_whisper import BatchedInferencePipeline, WhisperModel
-    from faster_whisper.transcribe import Segment
+from models.whisper_decoding import Decoded, WhisperDecoder
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json faster-whisper would fetch one from the network."""
@@ -42,20 +37,28 @@ CAREFUL_BEAM = 5
 RETRY_MIN_WORD_PROBABILITY = 0.5
 """Of the words, on average, where no voice was detected: only what is heard clearly counts."""
 RETRY_UP_TO_S = 30.0
+MIN_PROGRESS_S = 0.3
+"""A chunk that stopped before this said nothing, and would say nothing again."""
+MIN_REST_S = 1.0
+"""What is left of a chunk is worth another one from here on."""
+MOST_RESTS = 3
+"""Times that one stretch goes on in a next chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhisperOptions:
-    """How chunks are decoded. A beam of 2 cost what 1 does, and made fewer errors with tiny.en on one minute and a
-    half of read-aloud English (12.3 % instead of 17.2 %); with base it changed nothing."""
+    """How voices are found and chunks decoded; measured in LOG.md."""
 
     beam: int = 2
     batch: int = 4
     """Chunks at a time."""
-    voice_threshold: float = 0.5
-    """Of the voice detector."""
-    min_silence_ms: int = 500
-    pad_ms: int = 300
+    voice_threshold: float = 0.2
+    """Of the voice detector. It gives a voice on the telephone 0.2 to 0.5, and noise, hum and tones up to 0.12."""
+    silence_threshold: float = 0.1
+    """A stretch ends below it."""
+    min_silence_ms: int = 2000
+    """Shorter pauses stay: Whisper was trained on speech that has them."""
+    pad_ms: int = 400
     """Kept around each stretch with a voice."""
 
 
@@ -85,7 +88,7 @@ class WhisperSpeech:
         for name in FILES:
             if not (folder / name).is_file():
                 raise WeightsDamaged(f"{model_id} has no {name}", hint=f"run: homebody models pull {model_id}")
-        self._pipeline: BatchedInferencePipeline | None = self._load()
+        self._decoder: WhisperDecoder | None = self._load()
 
     # ------------------------------------------------------------------ threads
 
@@ -97,7 +100,7 @@ class WhisperSpeech:
         """From the next call of `transcribe` on. CTranslate2 takes the number when it loads: it loads again."""
         if threads != self._threads and self._device == "cpu":
             self._threads = threads
-            self._pipeline = None
+            self._decoder = None
 
     # ------------------------------------------------------------------ recognising
 
@@ -107,27 +110,25 @@ class WhisperSpeech:
         *,
         language: str = "",
         is_whole: bool = True,
+        is_last: bool = True,
+        exact_words: bool = False,
         stop: threading.Event,
-    ) -> Iterator[LanguageFound | SpeechSegment]:
+    ) -> Iterator[LanguageFound | SpeechSegment | HeardUpTo]:
         """See `models.speech.SpeechModel`."""
         if is_silent(samples):
             return
         chunks = self._chunks(samples)
         if not chunks:
             if is_whole and len(samples) <= RETRY_UP_TO_S * SAMPLE_RATE_HZ and may_be_voice(samples):
-                yield from self._without_detector(samples, language)
+                yield from self._without_detector(samples, language, exact_words)
             return
-        pipeline = self._loaded()
-        if not language:
-            found = self._find_language(pipeline.model, chunks[0].samples)
-            yield found
-            language = found.language
-        for first in range(0, len(chunks), self._options.batch):
-            if stop.is_set():
-                return
-            lot = chunks[first : first + self._options.batch]
-            for chunk, decoded in zip(lot, self._decode(pipeline, lot, language), strict=True):
-                yield from self._said(chunk, decoded, language)
+        if not is_last:
+            chunks, heard_up_to = self._worth_decoding(chunks, len(samples))
+        else:
+            heard_up_to = len(samples)
+        yield from self._recognised(samples, chunks, language, exact_words, stop)
+        if not stop.is_set():
+            yield HeardUpTo(heard_up_to)
 
     def _chunks(self, samples: NDArray[np.float32]) -> list[SpeechChunk]:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
@@ -137,115 +138,117 @@ class WhisperSpeech:
             samples,
             VadOptions(
                 threshold=options.voice_threshold,
+                neg_threshold=options.silence_threshold,
                 min_speech_duration_ms=100,
                 max_speech_duration_s=28.0,
                 min_silence_duration_ms=options.min_silence_ms,
                 speech_pad_ms=options.pad_ms,
             ),
         )
-        return pack_chunks(samples, [(int(each["start"]), int(each["end"])) for each in voices])
+        return pack_chunks([(int(each["start"]), int(each["end"])) for each in voices])
 
-    def _decode(
-        self, pipeline: BatchedInferencePipeline, lot: Sequence[SpeechChunk], language: str
-    ) -> list[Segment | None]:
-        """One result a chunk; None where nothing came out."""
-        ends = np.cumsum([len(chunk.samples) for chunk in lot])
-        starts = ends - [len(chunk.samples) for chunk in lot]
-        clips = [
-            {"start": start / SAMPLE_RATE_HZ, "end": end / SAMPLE_RATE_HZ}
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ]
-        decoded: list[Segment | None] = [None] * len(lot)
+    def _worth_decoding(self, chunks: list[SpeechChunk], samples: int) -> tuple[list[SpeechChunk], int]:
+        """The chunks to decode now, and up to which sample that is: what does not fill a chunk, and chunks that do
+        not fill a batch, come again with what follows them. At least half of the sound is always done with."""
+        wanted = len(chunks) if chunks[-1].is_full else len(chunks) - 1
+        if wanted > self._options.batch:
+            wanted -= wanted % self._options.batch
+        while wanted < len(chunks) and chunks[wanted].start < samples // 2:
+            wanted += 1
+        if wanted == len(chunks):
+            return chunks, samples
+        return chunks[:wanted], chunks[wanted].start
+
+    def _recognised(
+        self,
+        samples: NDArray[np.float32],
+        chunks: list[SpeechChunk],
+        language: str,
+        exact_words: bool,
+        stop: threading.Event,
+    ) -> Iterator[LanguageFound | SpeechSegment]:
+        """Decode chunks lot by lot; a lot's rests are joined to the chunks that wait."""
+        heard: list[Word] = []
+        rests_left = MOST_RESTS * len(chunks)
+        while chunks:
+            if stop.is_set():
+                return
+            lot, chunks = chunks[: self._options.batch], chunks[self._options.batch :]
+            rests: list[tuple[int, int]] = []
+            try:
+                encoded = self._loaded().encode([chunk.samples(samples) for chunk in lot])
+                if not language:
+                    found = self._loaded().language(encoded)
+                    yield found
+                    language = found.language
+                decoded = self._loaded().decode(encoded, language, beam=self._options.beam, exact_words=exact_words)
+            except (RuntimeError, ValueError) as error:
+                raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
+            for chunk, first_try in zip(lot, decoded, strict=True):
+                result: Decoded | None = first_try
+                if is_doubtful(first_try):
+                    result = self._careful(chunk.samples(samples), language, exact_words)
+                if result is None:
+                    continue
+                heard += chunk.in_recording(result.phrases)
+                if result.ended_s is not None and result.ended_s >= MIN_PROGRESS_S:
+                    rests += without_start(chunk, int(result.ended_s * SAMPLE_RATE_HZ))
+            if rests and rests_left > 0 and self._is_worth_it(samples, rests):
+                rests_left -= 1
+                waiting = [stretch for chunk in chunks for stretch in chunk.stretches]
+                chunks = pack_chunks(sorted([*rests, *waiting]))
+            heard.sort(key=lambda word: word.start_s)
+            known_to_s = chunks[0].start / SAMPLE_RATE_HZ if chunks else float("inf")
+            ready = [word for word in heard if word.end_s <= known_to_s]
+            heard = heard[len(ready) :]
+            yield from sentences_of(ready)
+
+    @staticmethod
+    def _is_worth_it(samples: NDArray[np.float32], rests: Sequence[tuple[int, int]]) -> bool:
+        left = np.concatenate([samples[start:end] for start, end in rests])
+        return len(left) >= MIN_REST_S * SAMPLE_RATE_HZ and not is_silent(left)
+
+    def _careful(self, samples: NDArray[np.float32], language: str, exact_words: bool) -> Decoded | None:
+        """One chunk decoded alone, with a wider beam and, where that does not help, at random; None where it is still
+        doubtful, or more likely no speech."""
         try:
-            segments, _ = pipeline.transcribe(
-                np.concatenate([chunk.samples for chunk in lot]),
-                language=language,
-                clip_timestamps=clips,
-                vad_filter=False,
-                batch_size=len(lot),
-                beam_size=self._options.beam,
-                temperature=0.0,
-                without_timestamps=True,
-                word_timestamps=True,
-            )
-            for segment in segments:
-                # Without timestamp tokens each chunk gives one segment; `seek` is where the chunk begins, in frames.
-                at = segment.seek / pipeline.model.frames_per_second
-                index = int(np.argmin([abs(clip["start"] - at) for clip in clips]))
-                decoded[index] = segment
+            encoded = self._loaded().encode([samples])
+            for temperature in CAREFUL_TEMPERATURES:
+                (decoded,) = self._loaded().decode(
+                    encoded, language, beam=CAREFUL_BEAM, temperature=temperature, exact_words=exact_words
+                )
+                if decoded.no_speech_probability > MAX_NO_SPEECH_PROBABILITY:
+                    return None  # of the sound, not of the try
+                if not is_doubtful(decoded):
+                    return decoded
         except (RuntimeError, ValueError) as error:
             raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
-        return [
-            None if segment is None else _moved(segment, -clip["start"])
-            for segment, clip in zip(decoded, clips, strict=True)
-        ]
+        return None
 
-    def _said(self, chunk: SpeechChunk, segment: Segment | None, language: str) -> Iterator[SpeechSegment]:
-        """The sentences of a chunk, after every guard."""
-        if segment is None:
-            return
-        words = _words(segment)
-        if _is_doubtful(segment):
-            words = self._careful_words(chunk.samples, language)
-        yield from sentences_of(chunk.in_recording(words))
-
-    def _careful_words(self, samples: NDArray[np.float32], language: str) -> list[Word]:
-        """Of one chunk decoded with care; what is still doubtful, or more likely no speech, is dropped."""
-        return [
-            word
-            for segment in self._carefully(samples, language)
-            if not _is_doubtful(segment) and segment.no_speech_prob <= MAX_NO_SPEECH_PROBABILITY
-            for word in _words(segment)
-        ]
-
-    def _carefully(self, samples: NDArray[np.float32], language: str) -> list[Segment]:
-        """Decode one chunk alone, with a beam and, where that does not help, at random."""
-        try:
-            segments, _ = self._loaded().model.transcribe(
-                samples,
-                language=language,
-                beam_size=CAREFUL_BEAM,
-                temperature=list(CAREFUL_TEMPERATURES),
-                compression_ratio_threshold=MAX_COMPRESSION_RATIO,
-                log_prob_threshold=MIN_AVERAGE_LOG_PROBABILITY,
-                no_speech_threshold=MAX_NO_SPEECH_PROBABILITY,
-                condition_on_previous_text=False,
-                without_timestamps=True,
-                word_timestamps=True,
-                vad_filter=False,
-            )
-            return list(segments)
-        except (RuntimeError, ValueError) as error:
-            raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
-
-    def _without_detector(self, samples: NDArray[np.float32], language: str) -> Iterator[LanguageFound | SpeechSegment]:
+    def _without_detector(
+        self, samples: NDArray[np.float32], language: str, exact_words: bool
+    ) -> Iterator[LanguageFound | SpeechSegment]:
         """A short recording in which no voice was detected, though it is loud enough for one: the detector misses
         some. Only what Whisper is sure of counts."""
-        found = LanguageFound(language, 1.0) if language else self._find_language(self._loaded().model, samples)
-        words = self._careful_words(samples, found.language)
-        if not words:
+        found = LanguageFound(language, 1.0) if language else self._loaded().language(self._loaded().encode([samples]))
+        decoded = self._careful(samples, found.language, exact_words)
+        if decoded is None or not decoded.phrases:
             return
-        if float(np.mean([word.probability for word in words])) < RETRY_MIN_WORD_PROBABILITY:
+        if float(np.mean([phrase.probability for phrase in decoded.phrases])) < RETRY_MIN_WORD_PROBABILITY:
             return
         if not language:
             yield found
-        yield from sentences_of(words)
-
-    def _find_language(self, model: WhisperModel, samples: NDArray[np.float32]) -> LanguageFound:
-        if not model.model.is_multilingual:
-            return LanguageFound("en", 1.0)
-        language, probability, _ = model.detect_language(samples)
-        return LanguageFound(language, float(probability))
+        yield from sentences_of([word for phrase in decoded.phrases for word in shared_out(phrase)])
 
     # ------------------------------------------------------------------ loading
 
-    def _loaded(self) -> BatchedInferencePipeline:
-        if self._pipeline is None:
-            self._pipeline = self._load()
-        return self._pipeline
+    def _loaded(self) -> WhisperDecoder:
+        if self._decoder is None:
+            self._decoder = self._load()
+        return self._decoder
 
-    def _load(self) -> BatchedInferencePipeline:
-        from faster_whisper import BatchedInferencePipeline, WhisperModel
+    def _load(self) -> WhisperDecoder:
+        from faster_whisper import WhisperModel
 
         try:
             model = WhisperModel(
@@ -259,11 +262,11 @@ class WhisperSpeech:
             raise EngineFailed(
                 f"{self.model_id} cannot be loaded: {error}", hint=f"run: homebody models verify {self.model_id}"
             ) from error
-        return BatchedInferencePipeline(model)
+        return WhisperDecoder(model)
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice; not to be used afterwards."""
-        self._pipeline = None
+        self._decoder = None
 
 
 _FAILED_HINT = "choose a smaller model for speech, or close other programs: it may have run out of memory"
@@ -289,23 +292,13 @@ def cuda_devices() -> int:
         return 0
 
 
-def _is_doubtful(segment: Segment) -> bool:
+def is_doubtful(decoded: Decoded) -> bool:
     """Improbable, or repetitive in a way that nobody speaks: who says a sentence twice compresses well, too."""
-    if segment.avg_logprob < MIN_AVERAGE_LOG_PROBABILITY or is_loop(segment.text.split()):
+    if not decoded.phrases:
+        return False
+    likely = decoded.average_log_probability
+    if likely < MIN_AVERAGE_LOG_PROBABILITY or is_loop(decoded.texts):
         return True
-    return segment.compression_ratio > MAX_COMPRESSION_RATIO and segment.avg_logprob < SURE_LOG_PROBABILITY
-
-
-def _words(segment: Segment) -> list[Word]:
-    return [
-        Word(float(word.start), float(word.end), word.word.strip(), float(word.probability))
-        for word in segment.words or ()
-        if word.word.strip()
-    ]
-
-
-def _moved(segment: Segment, by_s: float) -> Segment:
-    """The same, with its words' times moved."""
-    for word in segment.words or ():
-        word.start, word.end = word.start + by_s, word.end + by_s
-    return segment
+    if decoded.no_speech_probability > MAX_NO_SPEECH_PROBABILITY and likely < SURE_LOG_PROBABILITY:
+        return True
+    return decoded.compression_ratio > MAX_COMPRESSION_RATIO and likely < SURE_LOG_PROBABILITY

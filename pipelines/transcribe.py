@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from models.speech import SAMPLE_RATE_HZ, LanguageFound, SpeechModel, SpeechSegment
+from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechModel, SpeechSegment
 from models.speech_sound import WINDOW_S, Window, cut_windows
 from pipelines.foreground import Foreground
 from pipelines.transcripts import PartOfTranscript, Transcripts
@@ -22,8 +22,8 @@ from rag.path_text import path_text
 from rag.reading import ReadStopped
 from rag.sound import OpenedSound, SoundFacts
 
-BACKGROUND_WINDOW_S = 30.0
-"""A question waits for no more than this to be recognised: one chunk, seconds of work."""
+BACKGROUND_WINDOW_S = 60.0
+"""A question waits for no more than this to be recognised: one chunk or two, seconds of work."""
 SURE_LANGUAGE = 0.5
 """A language found with less is looked for again in the next window."""
 
@@ -99,38 +99,45 @@ class Transcriber:
         self._foreground = foreground
 
     def transcribe(
-        self, path: str, stop: threading.Event, *, in_background: bool = False
+        self, path: str, stop: threading.Event, *, in_background: bool = False, exact_words: bool = False
     ) -> Generator[TranscribeEvent]:
         """RecordingOpened, its segments and how far it is, and at last TranscriptDone, also when `stop` was set.
 
         Closing the generator ends the work. Raises ReadError and those below it, FileChanges; WeightsMissing and the
-        other ModelErrors. Whoever has what came of it safe calls `forget`.
+        other ModelErrors. `exact_words` is for subtitles: the seconds of each word. Whoever has what came of it safe
+        calls `forget`.
         """
-        model_id = self._model_id()
+        kept_as = _kept_as(self._model_id(), exact_words)
         with self._open_sound(path, stop) as sound:
-            part = self._transcripts.load(sound.facts.sha256, model_id)
+            part = self._transcripts.load(sound.facts.sha256, kept_as)
             yield RecordingOpened(sound.facts, part.end_sample / SAMPLE_RATE_HZ)
             yield from map(SegmentHeard, part.segments)
-            run = _Run(model_id, sound, part, segments=len(part.segments))
+            run = _Run(kept_as, exact_words, sound, part, segments=len(part.segments))
             yield from self._windows(run, stop, in_background=in_background)
             yield run.done(stopped=stop.is_set())
 
     def forget(self, facts: SoundFacts) -> None:
         """What came of a recording is where it belongs: its windows need not be kept."""
-        self._transcripts.forget(facts.sha256, self._model_id())
+        for exact_words in (False, True):
+            self._transcripts.forget(facts.sha256, _kept_as(self._model_id(), exact_words))
 
     def _windows(self, run: _Run, stop: threading.Event, *, in_background: bool) -> Iterator[TranscribeEvent]:
         start = run.part.end_sample
         window_s = BACKGROUND_WINDOW_S if in_background else WINDOW_S
-        pieces = run.sound.pieces(skip_samples=start)
+        windows = cut_windows(run.sound.pieces(skip_samples=start), start_sample=start, window_s=window_s)
         try:
-            for window in cut_windows(pieces, start_sample=start, window_s=window_s):
+            window = next(windows, None)
+            while window is not None:
                 if in_background and not self._foreground.wait_until_free(stop):
                     return
                 yield from self._window(run, window, stop, in_background=in_background)
                 if stop.is_set():
                     return
                 yield run.progress()
+                try:
+                    window = windows.send(run.part.end_sample)
+                except StopIteration:
+                    return
         except ReadStopped:
             return
 
@@ -143,11 +150,21 @@ class Transcriber:
         part = run.part
         known = part.language if part.language_probability >= SURE_LANGUAGE else ""
         is_whole = window.start_sample == 0 and window.is_last
+        end_sample = window.end_sample
         with self._borrow() as model:
             if in_background:
                 self._foreground.make_room(model)
-            for event in model.transcribe(window.samples, language=known, is_whole=is_whole, stop=stop):
+            for event in model.transcribe(
+                window.samples,
+                language=known,
+                is_whole=is_whole,
+                is_last=window.is_last,
+                exact_words=run.exact_words,
+                stop=stop,
+            ):
                 match event:
+                    case HeardUpTo(sample=sample):
+                        end_sample = window.start_sample + sample
                     case LanguageFound():
                         if event.probability > part.language_probability:
                             part.language, part.language_probability = event.language, event.probability
@@ -158,14 +175,15 @@ class Transcriber:
         if stop.is_set():
             return
         run.worked_s += time.perf_counter() - began_s
-        run.worked_samples += len(window.samples)
-        part.end_sample = window.end_sample
-        self._transcripts.add(run.sound.facts.sha256, run.model_id, part, heard)
+        run.worked_samples += end_sample - window.start_sample
+        part.end_sample = end_sample
+        self._transcripts.add(run.sound.facts.sha256, run.kept_as, part, heard)
 
 
 @dataclass(slots=True)
 class _Run:
-    model_id: str
+    kept_as: str
+    exact_words: bool
     sound: OpenedSound
     part: PartOfTranscript
     segments: int
@@ -196,6 +214,10 @@ class _Run:
             notes=self.sound.notes,
             stopped=stopped,
         )
+
+
+def _kept_as(model_id: str, exact_words: bool) -> str:
+    return f"{model_id}+words" if exact_words else model_id
 
 
 def _moved(segment: SpeechSegment, by_s: float) -> SpeechSegment:

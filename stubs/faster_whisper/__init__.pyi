@@ -1,5 +1,5 @@
 """The part of faster-whisper that homebody uses (1.2)."""
 
-from faster_whisper.transcribe import BatchedInferencePipeline, WhisperModel
+from faster_whisper.transcribe import WhisperModel
 
-__all__ = ["BatchedInferencePipeline", "WhisperModel"]
+__all__ = ["WhisperModel"]

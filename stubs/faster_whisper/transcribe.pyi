@@ -1,33 +1,24 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
+from ctranslate2 import StorageView
+from ctranslate2.models import Whisper
+from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
+from tokenizers import Tokenizer as HfTokenizer
 
-class Word:
+class _TimedWord(TypedDict):
+    word: str
     start: float
     end: float
-    word: str
     probability: float
 
-class Segment:
-    seek: int
-    start: float
-    end: float
-    text: str
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
-    words: list[Word] | None
-
-class TranscriptionInfo:
-    language: str
-    language_probability: float
-
-class _CTranslate2Whisper:
-    is_multilingual: bool
-
 class WhisperModel:
-    model: _CTranslate2Whisper
+    model: Whisper
+    feature_extractor: FeatureExtractor
+    hf_tokenizer: HfTokenizer
     frames_per_second: int
     def __init__(
         self,
@@ -37,36 +28,18 @@ class WhisperModel:
         cpu_threads: int = ...,
         local_files_only: bool = ...,
     ) -> None: ...
-    def transcribe(
+    def encode(self, features: NDArray[np.float32]) -> StorageView: ...
+    def get_prompt(
+        self, tokenizer: Tokenizer, previous_tokens: list[int], without_timestamps: bool = ...
+    ) -> list[int]: ...
+    def find_alignment(
         self,
-        audio: NDArray[np.float32],
-        *,
-        language: str | None = ...,
-        beam_size: int = ...,
-        temperature: float | Sequence[float] = ...,
-        compression_ratio_threshold: float | None = ...,
-        log_prob_threshold: float | None = ...,
-        no_speech_threshold: float | None = ...,
-        condition_on_previous_text: bool = ...,
-        without_timestamps: bool = ...,
-        word_timestamps: bool = ...,
-        vad_filter: bool = ...,
-    ) -> tuple[Iterable[Segment], TranscriptionInfo]: ...
-    def detect_language(self, audio: NDArray[np.float32]) -> tuple[str, float, list[tuple[str, float]]]: ...
+        tokenizer: Tokenizer,
+        text_tokens: Sequence[Sequence[int]],
+        encoder_output: StorageView,
+        num_frames: int | Sequence[int],
+    ) -> list[list[_TimedWord]]: ...
 
-class BatchedInferencePipeline:
-    model: WhisperModel
-    def __init__(self, model: WhisperModel) -> None: ...
-    def transcribe(
-        self,
-        audio: NDArray[np.float32],
-        *,
-        language: str | None = ...,
-        clip_timestamps: Sequence[dict[str, float]] = ...,
-        vad_filter: bool = ...,
-        batch_size: int = ...,
-        beam_size: int = ...,
-        temperature: float = ...,
-        without_timestamps: bool = ...,
-        word_timestamps: bool = ...,
-    ) -> tuple[Iterable[Segment], TranscriptionInfo]: ...
+def get_suppressed_tokens(tokenizer: Tokenizer, suppress_tokens: Sequence[int]) -> tuple[int, ...]: ...
+def get_compression_ratio(text: str) -> float: ...
+def merge_punctuations(alignment: list[_TimedWord], prepended: str, appended: str) -> None: ...

@@ -5,6 +5,7 @@ class VadOptions:
     def __init__(
         self,
         threshold: float = ...,
+        neg_threshold: float = ...,
         min_speech_duration_ms: int = ...,
         max_speech_duration_s: float = ...,
         min_silence_duration_ms: int = ...,

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from models.speech import SAMPLE_RATE_HZ, Word
-from models.speech_chunks import MAX_CHUNK_S, pack_chunks
+from models.speech_chunks import MAX_CHUNK_S, pack_chunks, without_start
 from models.speech_sentences import is_loop, sentences_of
 from models.speech_sound import is_silent, may_be_voice
+from models.whisper_decoding import timed_pieces
 
 S = SAMPLE_RATE_HZ
 
@@ -32,21 +33,20 @@ def test_a_microphones_noise_is_silence_and_a_quiet_voice_is_not() -> None:
 
 def test_stretches_are_joined_up_to_what_is_taken_at_once() -> None:
     samples = np.arange(100 * S, dtype=np.float32)
-    chunks = pack_chunks(samples, [(0, 10 * S), (20 * S, 30 * S), (40 * S, 50 * S), (60 * S, 61 * S)])
+    chunks = pack_chunks([(0, 10 * S), (20 * S, 30 * S), (40 * S, 50 * S), (60 * S, 61 * S)])
     assert [each.stretches for each in chunks] == [
         ((0, 10 * S), (20 * S, 30 * S)),
         ((40 * S, 50 * S), (60 * S, 61 * S)),
     ]
-    assert chunks[0].samples[10 * S] == 20 * S
-    (first, second) = pack_chunks(samples, [(0, int(40 * S))])
-    assert len(first.samples) == MAX_CHUNK_S * S
-    assert second.stretches[0][0] == len(first.samples)
-    assert pack_chunks(samples, []) == []
+    assert chunks[0].samples(samples)[10 * S] == 20 * S
+    (first, second) = pack_chunks([(0, int(40 * S))])
+    assert len(first.samples(np.zeros(40 * S, np.float32))) == MAX_CHUNK_S * S
+    assert second.start == MAX_CHUNK_S * S
+    assert pack_chunks([]) == []
 
 
 def test_words_of_a_chunk_stand_where_they_were_said_and_never_run_backwards() -> None:
-    samples = np.zeros(100 * S, np.float32)
-    (chunk,) = pack_chunks(samples, [(5 * S, 10 * S), (60 * S, 65 * S)])
+    (chunk,) = pack_chunks([(5 * S, 10 * S), (60 * S, 65 * S)])
     words = [Word(0.5, 1.0, "a", 1), Word(4.8, 5.1, "b", 1), Word(5.5, 6.0, "c", 1), Word(5.2, 99.0, "d", 1)]
     mapped = chunk.in_recording(words)
     assert [(round(each.start_s, 2), round(each.end_s, 2)) for each in mapped[:3]] == [
@@ -56,6 +56,43 @@ def test_words_of_a_chunk_stand_where_they_were_said_and_never_run_backwards() -
     ]
     assert mapped[3].start_s >= mapped[2].end_s
     assert mapped[3].end_s <= 65.0
+
+
+def test_a_phrase_shares_its_time_and_begins_where_it_is_said_not_before_a_joint() -> None:
+    (chunk,) = pack_chunks([(0, 10 * S), (60 * S, 65 * S)])
+    first, second, third = chunk.in_recording([Word(9.4, 13.0, "an example here", 0.8)])
+    assert [each.text for each in (first, second, third)] == ["an", "example", "here"]
+    assert first.start_s == pytest.approx(60.0)
+    assert third.end_s == pytest.approx(63.0)
+    assert second.end_s - second.start_s == pytest.approx(3.0 * 7 / 13)
+
+
+def test_what_is_left_of_a_chunk_is_what_lies_behind_a_place_in_it() -> None:
+    (chunk,) = pack_chunks([(5 * S, 10 * S), (60 * S, 65 * S)])
+    assert without_start(chunk, 0) == [(5 * S, 10 * S), (60 * S, 65 * S)]
+    assert without_start(chunk, 3 * S) == [(8 * S, 10 * S), (60 * S, 65 * S)]
+    assert without_start(chunk, 6 * S) == [(61 * S, 65 * S)]
+    assert without_start(chunk, 10 * S) == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pieces", "ended_s"),
+    [
+        ([1000, 7, 8, 1100], [(0.0, 2.0, [7, 8])], 2.0),
+        ([1000, 7, 1500], [(0.0, 10.0, [7])], None),
+        ([1000, 7, 1100, 1100, 8, 1200, 1200], [(0.0, 2.0, [7]), (2.0, 4.0, [8])], 4.0),
+        ([1000, 7, 1100, 1150, 8], [(0.0, 2.0, [7]), (3.0, 10.0, [8])], None),
+        ([1100, 7, 1050, 1050, 8, 9000], [(2.0, 2.0, [7]), (2.0, 10.0, [8])], None),
+        ([7, 8], [(0.0, 10.0, [7, 8])], None),
+        ([1000, 1000], [], None),
+        ([], [], None),
+    ],
+)
+def test_timestamps_cut_a_chunk_into_pieces_and_tell_where_it_broke_off(
+    tokens: list[int], pieces: list[tuple[float, float, list[int]]], ended_s: float | None
+) -> None:
+    """Timestamps are the tokens from 1000 on, 0.02 s each; the chunk is 10 s long."""
+    assert timed_pieces(tokens, 1000, 10.0) == (pieces, ended_s)
 
 
 def test_sentences_end_at_their_marks_at_pauses_and_not_at_abbreviations() -> None:

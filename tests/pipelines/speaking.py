@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.speech import SAMPLE_RATE_HZ, LanguageFound, SpeechSegment, Word
+from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechSegment, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Asked:
     seconds: float
     language: str
     is_whole: bool
+    is_last: bool = True
+    exact_words: bool = False
 
 
 class FakeRecogniser:
@@ -29,15 +31,15 @@ class FakeRecogniser:
 
     def __init__(self) -> None:
         self.history: list[Asked] = []
-        self._script: deque[list[SpeechSegment | LanguageFound | Exception | threading.Event]] = deque()
+        self._script: deque[list[SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event]] = deque()
 
-    def enqueue(self, *said: str | SpeechSegment | LanguageFound | Exception | threading.Event) -> None:
+    def enqueue(self, *said: str | SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event) -> None:
         """What the next window says; a text is a sentence that begins at second 1, the next one at second 3, …
 
         An event is set when its turn comes.
         """
         said_so_far = 0
-        script: list[SpeechSegment | LanguageFound | Exception | threading.Event] = []
+        script: list[SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event] = []
         for each in said:
             if isinstance(each, str):
                 script.append(sentence(each, 1.0 + 2 * said_so_far))
@@ -47,9 +49,16 @@ class FakeRecogniser:
         self._script.append(script)
 
     def transcribe(
-        self, samples: NDArray[np.float32], *, language: str = "", is_whole: bool = True, stop: threading.Event
-    ) -> Iterator[LanguageFound | SpeechSegment]:
-        self.history.append(Asked(len(samples) / SAMPLE_RATE_HZ, language, is_whole))
+        self,
+        samples: NDArray[np.float32],
+        *,
+        language: str = "",
+        is_whole: bool = True,
+        is_last: bool = True,
+        exact_words: bool = False,
+        stop: threading.Event,
+    ) -> Iterator[LanguageFound | SpeechSegment | HeardUpTo]:
+        self.history.append(Asked(len(samples) / SAMPLE_RATE_HZ, language, is_whole, is_last, exact_words))
         for each in self._script.popleft() if self._script else ():
             if stop.is_set():
                 return
