@@ -13,6 +13,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from app.widgets.passage_list import Edge
+    from pipelines.dictate import DictationEvent
     from pipelines.events import AnswerEvent, IndexEvent, SearchResult
     from pipelines.home import (
         Chunk,
@@ -91,6 +92,23 @@ class AnswerFailed(Message):
     def __init__(self, turn_key: int, failure: Failure) -> None:
         super().__init__()
         self.turn_key = turn_key
+        self.failure = failure
+
+
+class DictationStep(Message):
+    """Dictation says something. A newer level, or a newer text, replaces an older one that nobody has seen yet."""
+
+    def __init__(self, event: DictationEvent) -> None:
+        super().__init__()
+        self.event = event
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, DictationStep) and type(message.event) is type(self.event)
+
+
+class DictationEnded(Message):
+    def __init__(self, failure: Failure | None = None) -> None:
+        super().__init__()
         self.failure = failure
 
 

@@ -22,6 +22,7 @@ from models.chat import ChatModel
 from models.errors import ModelError, WeightsMissing
 from models.image_encoder import ImageEncoder
 from models.labels import Labeller
+from models.microphone import Microphone, SystemMicrophone
 from models.ocr import OcrEngine
 from models.speech import SpeechModel
 from pipelines import settings_file
@@ -30,6 +31,7 @@ from pipelines.attachments import read_attachment
 from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversation_pictures import ConversationPictures
 from pipelines.conversations import SavedConversations
+from pipelines.dictate import Dictation, DictationEvent
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.finding import Finding
@@ -98,6 +100,7 @@ def open_home(
     labeller: Labeller | None = None,
     recogniser: SpeechModel | None = None,
     image_encoder: ImageEncoder | None = None,
+    microphone: Microphone | None = None,
 ) -> Home:
     """Open the data folder. `device` overrides the settings'; engines given replace the real ones (tests); `embedder`
     is the default, `other_embedders` are installed too.
@@ -118,13 +121,16 @@ def open_home(
         recogniser=recogniser,
         image_encoder=image_encoder,
     )
-    return HomeOnThisMachine(paths, settings, engines, write=write)
+    return HomeOnThisMachine(paths, settings, engines, write=write, microphone=microphone or SystemMicrophone())
 
 
 class HomeOnThisMachine:
     """Satisfies `pipelines.home.Home` with the real parts."""
 
-    def __init__(self, paths: HomePaths, settings: Settings, engines: Engines, *, write: bool) -> None:
+    def __init__(
+        self, paths: HomePaths, settings: Settings, engines: Engines, *, write: bool, microphone: Microphone
+    ) -> None:
+        self._microphone = microphone
         self.paths = paths
         self._settings = settings
         self._engines = engines
@@ -347,13 +353,18 @@ class HomeOnThisMachine:
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)
 
-    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+    def transcribe(
+        self, path: Path, stop: threading.Event, *, exact_words: bool = False
+    ) -> Iterator[TranscribeEvent | Notice]:
         with self._foreground.busy():
-            for event in self._transcriber.transcribe(os.path.realpath(path), stop):
+            for event in self._transcriber.transcribe(os.path.realpath(path), stop, exact_words=exact_words):
                 if isinstance(event, TranscriptDone) and not event.stopped:
                     self._transcriber.forget(event.facts)  # all of it was told
                 yield from self._engines.new_notices()
                 yield event
+
+    def dictate(self, stop: threading.Event) -> Iterator[DictationEvent]:
+        yield from Dictation(self._microphone, self._engines.speech.borrow, self._foreground).listen(stop)
 
     def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:
         eyes, pictures = self._eyes, self._engines.pictures

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pipelines.dictate import DictationEvent
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.look import Look
 from pipelines.page_picture import Pages
@@ -183,9 +184,17 @@ class Home(Protocol):
         """
         ...
 
-    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+    def transcribe(
+        self, path: Path, stop: threading.Event, *, exact_words: bool = False
+    ) -> Iterator[TranscribeEvent | Notice]:
         """What is said in a recording, as it is recognised; ends with TranscriptDone. A run that was stopped or
-        killed is taken up by the next. Raises EXPECTED_ERRORS, WeightsMissing where no recogniser is installed."""
+        killed is taken up by the next. `exact_words`: find the seconds of each word, for subtitles; a tenth more work.
+        Raises EXPECTED_ERRORS, WeightsMissing where no recogniser is installed."""
+        ...
+
+    def dictate(self, stop: threading.Event) -> Iterator[DictationEvent]:
+        """What is said into the microphone, as it is understood, until `stop` is set or nothing more is said; ends with
+        DictationDone. Raises EXPECTED_ERRORS, DeviceUnavailable where there is no microphone."""
         ...
 
     def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:

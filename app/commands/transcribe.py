@@ -46,7 +46,8 @@ def transcribe(
     wanted: TranscriptFormat = "json" if json else format
     path = file.expanduser().absolute()
     with invocation.home(write=False) as home, invocation.stoppable() as stop:
-        done = _write(home.transcribe(path, stop), path, wanted, invocation.console)
+        events = home.transcribe(path, stop, exact_words=wanted in ("srt", "vtt"))
+        done = _write(events, path, wanted, invocation.console)
     if done.stopped:
         invocation.console.say("stopped; run it again to go on from here")
         raise typer.Exit(ExitCode.INTERRUPTED)

@@ -22,6 +22,8 @@ from app.messages import (
     AnswerStep,
     AnswerText,
     ConversationLoaded,
+    DictationEnded,
+    DictationStep,
     Failure,
     WorkFailed,
 )
@@ -29,6 +31,7 @@ from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean
 from app.widgets.composer import Composer
 from app.widgets.filter_hints import FilterHints
+from app.widgets.microphone import HeldKey, MicrophoneLine
 from app.widgets.status_bar import StatusBar
 from app.widgets.transcript import Transcript
 
@@ -62,6 +65,9 @@ class ChatScreen(HomeScreen):
         self._waiting: Asked | None = None
         """Asked before the library was open; answered as soon as it is."""
         self._stop = threading.Event()
+        self._dictate_key = HeldKey()
+        self._dictation_stop: threading.Event | None = None
+        """Of the dictation that is going on."""
         self._stopping = False
         self._cursor_blinks = True
 
@@ -70,6 +76,7 @@ class ChatScreen(HomeScreen):
         yield self.transcript
         with Vertical(id="ask"):
             yield Static("", markup=False, id="pastes")
+            yield MicrophoneLine()
             yield self.composer
             yield FilterHints()
         yield Footer(show_command_palette=False)
@@ -214,6 +221,8 @@ class ChatScreen(HomeScreen):
         self._give_back(asked)
 
     def work_broke(self, group: str, error: BaseException) -> None:  # noqa: ARG002 (the app reports it)
+        if group == "dictation":
+            self._dictation_over()
         if group == "answer" and self._answering is not None:
             self.post_message(AnswerFailed(self._answering.turn_key, BROKE))
 
@@ -243,16 +252,79 @@ class ChatScreen(HomeScreen):
         sizes = ", ".join(f"pasted text ({len(text):,} characters)" for text in event.pastes)
         line.update(f"Attached: {sizes} · ctrl+x takes it away")
 
+    # --- dictation ---
+
+    def action_dictate(self) -> None:
+        """Begin, or end what began; a key that is held is told again and again, and neither."""
+        match self._dictate_key.press(is_running=self._dictation_stop is not None):
+            case "start" if self.home is not None:
+                self.composer.begin_dictation()
+                self.query_one(MicrophoneLine).begin()
+                self._dictation_stop = self.new_stop()
+                self.refresh_bindings()
+                self.listen(self.home, self._dictation_stop)
+            case "stop":
+                self._end_dictation()
+            case _:
+                pass
+
+    def _end_dictation(self) -> None:
+        """The last words follow."""
+        if self._dictation_stop is not None and not self._dictation_stop.is_set():
+            self._dictation_stop.set()
+            self.query_one(MicrophoneLine).finish()
+
+    @work(thread=True, exclusive=True, group="dictation", exit_on_error=False)
+    def listen(self, home: Home, stop: threading.Event) -> None:
+        from app.present import failure_of
+        from pipelines.errors import EXPECTED_ERRORS
+
+        try:
+            for event in home.dictate(stop):
+                self.post_message(DictationStep(event))
+        except EXPECTED_ERRORS as error:
+            self.post_message(DictationEnded(failure_of(error)))
+        else:
+            self.post_message(DictationEnded())
+
+    def on_dictation_step(self, event: DictationStep) -> None:
+        event.stop()
+        from pipelines.dictate import Listening
+
+        stop = self._dictation_stop
+        if stop is None:
+            return
+        if not isinstance(event.event, Listening):
+            self.composer.show_dictated(event.event.text)
+        elif not stop.is_set():
+            self.query_one(MicrophoneLine).hear(event.event.level, event.event.seconds)
+            if self._dictate_key.was_released:
+                self._end_dictation()
+
+    def on_dictation_ended(self, event: DictationEnded) -> None:
+        event.stop()
+        self._dictation_over()
+        if event.failure is not None:
+            self.say(event.failure)
+
+    def _dictation_over(self) -> None:
+        self._dictation_stop = None
+        self.composer.end_dictation()
+        self.query_one(MicrophoneLine).end()
+        self.refresh_bindings()
+
     # --- keys ---
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Stop is offered while there is something to stop."""
         if action == "stop":
-            return self._answering is not None or self._waiting is not None
+            return self._answering is not None or self._waiting is not None or self._dictation_stop is not None
         return super().check_action(action, parameters)
 
     async def action_stop(self) -> None:
-        if self._waiting is not None:
+        if self._dictation_stop is not None:
+            self._end_dictation()
+        elif self._waiting is not None:
             asked, self._waiting = self._waiting, None
             self.refresh_bindings()
             if turn := self.transcript.turn(asked.turn_key):

@@ -57,6 +57,8 @@ class Composer(TextArea):
         """Index of the shown entry; None while the user's own draft is shown."""
         self._draft = ""
         self._pastes: list[str] = []
+        self._dictated: tuple[Location, Location] | None = None
+        """Where dictated words begin and end, while somebody dictates."""
 
     def remember(self, questions: list[str]) -> None:
         """Replace the history, oldest first."""
@@ -69,7 +71,39 @@ class Composer(TextArea):
             self._show(clean(text))
             self._set_pastes([*pastes, *self._pastes])
 
+    # --- dictation ---
+
+    @property
+    def is_dictating(self) -> bool:
+        return self._dictated is not None
+
+    def begin_dictation(self) -> None:
+        """Words go where the cursor is, in place of what is selected; nothing else can be written meanwhile."""
+        if self.selected_text:
+            self.replace("", *self.selection, maintain_selection_offset=False)
+        self._dictated = (self.cursor_location, self.cursor_location)
+        self.read_only = True
+
+    def show_dictated(self, text: str) -> None:
+        """All that was said, in place of what was shown of it."""
+        if self._dictated is None:
+            return
+        start, end = self._dictated
+        before = self.get_text_range((0, 0), start)
+        text = clean(text)
+        if text and before and not before[-1].isspace():
+            text = f" {text}"
+        replaced = self.replace(text, start, end, maintain_selection_offset=False)
+        self._dictated = (start, replaced.end_location)
+        self.move_cursor(replaced.end_location)
+
+    def end_dictation(self) -> None:
+        self._dictated = None
+        self.read_only = False
+
     def submit(self) -> None:
+        if self.is_dictating:
+            return
         text = self.text.strip()
         if not text and not self._pastes:
             return

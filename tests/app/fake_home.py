@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pipelines.dictate import DictationEvent
 from pipelines.errors import NoSuchConversation, ReadError
 from pipelines.events import (
     AnswerDone,
@@ -193,6 +194,10 @@ class FakeHome:
         self.heard: list[TranscribeEvent | Notice | Exception] = []
         """What every recording says."""
         self.listened_to: list[Path] = []
+        self.exact_words: list[bool] = []
+        self.spoken: list[DictationEvent | Exception | threading.Event] = []
+        """What every dictation hears."""
+        self.dictations = 0
         self.found: deque[SearchResult | Exception] = deque()
         """What the next searches find."""
         self.looked_for: list[str] = []
@@ -302,8 +307,23 @@ class FakeHome:
             self.looked_again.append(list(roots))
         return bool(self.following)
 
-    def transcribe(self, path: Path, stop: threading.Event) -> Iterator[TranscribeEvent | Notice]:
+    def dictate(self, stop: threading.Event) -> Iterator[DictationEvent]:
+        """Says what `spoken` has, waits for its events (or the stop signal), and ends when it has no more."""
+        self.dictations += 1
+        for event in self.spoken:
+            if isinstance(event, Exception):
+                raise event
+            if isinstance(event, threading.Event):
+                while not event.wait(0.01) and not stop.is_set():
+                    pass
+            else:
+                yield event
+
+    def transcribe(
+        self, path: Path, stop: threading.Event, *, exact_words: bool = False
+    ) -> Iterator[TranscribeEvent | Notice]:
         self.listened_to.append(path)
+        self.exact_words.append(exact_words)
         for event in self.heard:
             if isinstance(event, Exception):
                 raise event

@@ -1,0 +1,9 @@
+"""The part of sounddevice that homebody uses (0.5)."""
+
+from typing import Self
+
+class PortAudioError(Exception): ...
+
+class InputStream:
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *details: object) -> None: ...
