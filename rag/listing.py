@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Any, cast
 
 from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
 from rag.library_db import LibraryDb
+from rag.path_text import name_without_suffix
 from rag.readers.sniff import FORMAT_BY_EXTENSION
 from rag.records import DocumentRow, DocumentState, Kind
 
@@ -79,7 +79,7 @@ def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, conditio
     return tuple(
         DocumentRow(
             path=path,
-            title=title or PurePath(path).stem,
+            title=title or name_without_suffix(path),
             kind=cast(Kind, kind or "text"),
             state=_state(document_state, content_state),
             reason=reason,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, cast
 
 from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
 from rag.library_db import LibraryDb
+from rag.path_text import name_without_suffix
 from rag.records import Chunk, Kind, Locator
 from rag.scope import Scope
 
@@ -70,7 +70,7 @@ class Passages:
                 found[row[0]] = Passage(
                     chunk=_chunk(row),
                     path=row[8],
-                    title=row[7] or PurePath(row[8]).stem,
+                    title=row[7] or name_without_suffix(row[8]),
                     kind=cast(Kind, row[6]),
                     author=row[9],
                     written_at_s=row[10],

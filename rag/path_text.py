@@ -17,6 +17,11 @@ def path_text(path: str | bytes | os.PathLike[str]) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
+def name_without_suffix(path: str) -> str:
+    """What a file is called where it has no title. `PurePath.stem` takes twenty times as long."""
+    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
+
+
 def range_below(path: str) -> tuple[bytes, bytes, bytes]:
     """The path's own bytes, and the half-open range of bytes in which everything below it lies: first and past.
 

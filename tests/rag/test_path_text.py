@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from rag.path_text import name_without_suffix, path_text, range_below
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/a/b.txt", "b"), ("/a/.bashrc", ".bashrc"), ("/a/b.tar.gz", "b.tar"), ("/a.d/no", "no"), ("/z.zip/é.md", "é")],
+)
+def test_a_name_loses_its_last_suffix(path: str, name: str) -> None:
+    assert name_without_suffix(path) == name
+
+
+@pytest.mark.parametrize("folder", ["/", "/a", "/a/é", os.fsdecode(b"/a/\xff")])
+def test_the_range_below_a_folder_holds_what_is_in_it_and_nothing_beside(folder: str) -> None:
+    itself, first, past = range_below(folder)
+    assert itself == os.fsencode(folder)
+    inside = (b"x", b"\x01", b"\xff\xff", "ünder/x".encode())
+    assert all(first <= itself.rstrip(b"/") + b"/" + each < past for each in inside)
+    if folder != "/":
+        assert not any(first <= itself + each < past for each in (b"", b"x", b"-", b".", b"0", b"\xff"))
+
+
+def test_what_is_not_utf8_can_be_shown() -> None:
+    assert path_text(b"/a/\xff\xc3\xa9") == "/a/\\xffé"
