@@ -27,7 +27,7 @@ class PictureFiles:
     def __init__(self, limits: ReadLimits) -> None:
         timeout_s = min(limits.timeout_s, TIMEOUT_S)
         self._limits = replace(limits, draws=True, timeout_s=timeout_s, total_timeout_s=timeout_s)
-        self._reader = DocumentReader(replace(self._limits, max_pages=1))
+        self._reader = DocumentReader(replace(self._limits, max_pages=1), in_background=False)
 
     def drawing(self, path: str, page: int | None = None) -> Drawing:
         """A picture; `page` is one of a TIFF, or a frame of an animation.
@@ -37,7 +37,7 @@ class PictureFiles:
         if page is None or page == 1:
             return self._first(self._reader, path, page)
         # A process of its own, which looks at no other page.
-        with DocumentReader(replace(self._limits, max_pages=page)) as reader:
+        with DocumentReader(replace(self._limits, first_page=page, max_pages=page), in_background=False) as reader:
             return self._first(reader, path, page)
 
     def _first(self, reader: DocumentReader, path: str, page: int | None) -> Drawing:

@@ -96,7 +96,13 @@ class ReaderProcess:
     """One worker process and the two threads that listen to it."""
 
     def __init__(
-        self, limits: ReadLimits, registry: str, *, worker: str = "rag.reading_worker", read: ReadFrame = read_frame
+        self,
+        limits: ReadLimits,
+        registry: str,
+        *,
+        worker: str = "rag.reading_worker",
+        read: ReadFrame = read_frame,
+        in_background: bool = True,
     ) -> None:
         """`worker` is the module whose `main` the process runs, `read` takes a frame from its answers."""
         self._limits = limits
@@ -113,7 +119,8 @@ class ReaderProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        lower_priority(self._process.pid)
+        if in_background:
+            lower_priority(self._process.pid)
         self._requests = _pipe(self._process.stdin)
         self._frames: queue.Queue[dict[str, Any] | ValueError | None] = queue.Queue(QUEUED_FRAMES)
         self._killed = threading.Event()

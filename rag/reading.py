@@ -160,14 +160,20 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
 class DocumentReader:
     """Reads one file at a time; safe to call from several threads, which then take turns.
 
-    `registry` names the function that chooses a reader, as `module:function`, for the worker to import.
+    `registry` names the function that chooses a reader, as `module:function`, for the worker to import. Work in the
+    background leaves the processor to others; where somebody waits it does not.
     """
 
     def __init__(
-        self, limits: ReadLimits | None = None, *, registry: str = "rag.readers.registry:choose_reader"
+        self,
+        limits: ReadLimits | None = None,
+        *,
+        registry: str = "rag.readers.registry:choose_reader",
+        in_background: bool = True,
     ) -> None:
         self._limits = limits or ReadLimits()
         self._registry = registry
+        self._in_background = in_background
         self._worker: ReaderProcess | None = None
         self._turn = threading.Lock()
 
@@ -259,7 +265,7 @@ class DocumentReader:
         if self._worker is not None and self._worker.is_heavy:
             self._end_worker()  # what an earlier file left in memory is not this one's
         if self._worker is None:
-            self._worker = ReaderProcess(self._limits, self._registry)
+            self._worker = ReaderProcess(self._limits, self._registry, in_background=self._in_background)
         return self._worker
 
     def _end_worker(self) -> None:

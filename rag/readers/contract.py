@@ -33,6 +33,8 @@ class ReadLimits:
     max_text_chars: int = 512 * MEGABYTE
     """Text that may come out of one file, however small the file is."""
     max_pages: int = 5000
+    first_page: int = 1
+    """Of a picture with several pages, those before this one are passed over without decoding them."""
     timeout_s: float = 120.0
     """That may pass without any progress: no text, no next file inside."""
     total_timeout_s: float = 3600.0

@@ -169,7 +169,7 @@ def _drawings(
 
     is_paged = image.format == "TIFF"
     last: bytes | None = None
-    taken = number = 0
+    taken, number = 0, limits.first_page - 1 if is_paged else 0
     most = limits.max_pages if is_paged else MAX_FRAMES_LOOKED_AT
     while number < most and (is_paged or taken < MAX_KEY_FRAMES):
         try:
