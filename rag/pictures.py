@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_SIDE_PX = 2000
 """Pictures are made smaller for looking at them: the longer side has at most so many pixels."""
@@ -97,6 +98,8 @@ class Drawing:
 
     def pixels(self) -> NDArray[np.uint8]:
         """Shape (height, width, 3), RGB; read only."""
+        import numpy as np
+
         return np.frombuffer(self.rgb, np.uint8).reshape(self.height_px, self.width_px, 3)
 
     @classmethod
