@@ -7,6 +7,7 @@ read with weights-only loading: a file that would run code is refused. Knows not
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -191,6 +192,12 @@ def _tokenizer(source: ClipSource, name: str, model: Any) -> Tokenizer:
         else:
             tokenizer = clip_tokenizer(Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz")
     vocabulary = int(getattr(model, "vocab_size", tokenizer.get_vocab_size()))
+    if source.kind == "hub" and tokenizer.get_vocab_size() > vocabulary:  # then the model must have one of its own
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with contextlib.suppress(EntryNotFoundError):
+            tokenizer = Tokenizer.from_file(hf_hub_download(source.architecture, "tokenizer.json"))
     if tokenizer.get_vocab_size() > vocabulary:
         raise WeightsDamaged(
             f"the tokenizer of {source.name} has {tokenizer.get_vocab_size():,} tokens, the model knows {vocabulary:,}",
