@@ -269,4 +269,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER looks_after_delete AFTER DELETE ON documents BEGIN DELETE FROM last_looks; END;
     CREATE TRIGGER looks_after_reading AFTER UPDATE OF reader ON contents BEGIN DELETE FROM last_looks; END;
     """,
+    """
+    -- Most libraries are of texts alone: one look says so.
+    CREATE INDEX contents_of_other_kinds ON contents (kind) WHERE kind <> 'text';
+    """,
 )

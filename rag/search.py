@@ -165,7 +165,7 @@ class Search:
         candidates: Iterable[tuple[Passage, float]] = self._loaded(fused, parsed, at_once=k + SPARE)
         if self._wants_reranking(words, near):
             candidates = self._reranked(parsed, fused, at_once=k + SPARE)
-        elif k >= FIRST_PLACES:
+        elif k >= FIRST_PLACES and self._has_other_kinds():
             candidates = with_other_kinds(candidates)
         places = choose(candidates, k, per_document if per_document is not None else max(3, -(-k // 3)), join=join)
         return Found(self._hits(places, words, near, join=join), tuple(notes))
@@ -195,6 +195,10 @@ class Search:
             return None
         of_kind = replace(parsed, filters=replace(parsed.filters, kinds=frozenset({kind})))
         return self._scope(of_kind, []) or None
+
+    def _has_other_kinds(self) -> bool:
+        """Besides texts: to look for them among what was found means to read more of it."""
+        return bool(self._db.query("SELECT 1 FROM contents WHERE kind <> 'text' LIMIT 1"))
 
     def _fused(self, words: FoundByWords, rankings: Sequence[tuple[Sequence[int], float]]) -> list[tuple[int, float]]:
         """Chunk ids with their scores, best first. What rare terms tell counts more than any rank."""
