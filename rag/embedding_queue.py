@@ -107,17 +107,20 @@ class EmbeddingQueue:
                 del todo[group]
 
     def _groups(self) -> list[int]:
-        """Those with a passage without a vector, in their order."""
-        if self._into == VECTORS:
-            rows = self._db.query(
-                "SELECT DISTINCT embed_group FROM contents WHERE state = 'words' AND complete = 1 ORDER BY embed_group"
+        """Those with a passage without a vector, in their order; those with a very long content after all others,
+        so that a table of hundreds of thousands of rows does not keep the rest waiting for hours."""
+        waits = "state = 'words'"
+        if self._into != VECTORS:
+            waits = (
+                f"EXISTS (SELECT 1 FROM chunks LEFT JOIN {self._into} USING (chunk_id)"
+                f" WHERE chunks.content_id = contents.content_id AND {self._into}.chunk_id IS NULL)"
             )
-        else:
-            rows = self._db.query(
-                f"SELECT DISTINCT embed_group FROM contents JOIN chunks USING (content_id)"
-                f" LEFT JOIN {self._into} USING (chunk_id)"
-                f" WHERE {self._into}.chunk_id IS NULL AND complete = 1 ORDER BY embed_group"
-            )
+        rows = self._db.query(
+            "SELECT embed_group, max(EXISTS"
+            " (SELECT 1 FROM chunks WHERE chunks.content_id = contents.content_id AND ordinal = ?)) AS is_long"
+            f" FROM contents WHERE {waits} AND complete = 1 GROUP BY embed_group ORDER BY is_long, embed_group",
+            (WINDOW_PASSAGES,),
+        )
         return [int(row[0]) for row in rows]
 
     def _groups_of(self, content_ids: Sequence[int]) -> list[int]:

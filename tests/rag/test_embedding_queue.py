@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rag.contents import EMBED_GROUP_CHUNKS
-from rag.embedding_queue import BATCH_PASSAGES, NEXT_VECTORS, EmbeddingQueue, PassageBatch
+from rag.embedding_queue import BATCH_PASSAGES, NEXT_VECTORS, WINDOW_PASSAGES, EmbeddingQueue, PassageBatch
 from rag.identity import claim_identity
 from rag.library_db import LibraryDb
 from tests.fakes import CountableEmbedder
@@ -103,6 +103,14 @@ def test_the_next_embedders_vectors_have_a_queue_of_their_own(db: LibraryDb) -> 
     assert EmbeddingQueue(db).waiting() == 0
     assert len(chunk_ids(db, "/0.txt")) == EMBED_GROUP_CHUNKS
     assert list(queue.batches(reading_goes_on=False, stop=threading.Event())) == []
+
+
+def test_a_very_long_file_is_embedded_after_all_others(db: LibraryDb) -> None:
+    record(db, "/table.csv", [f"file table row {row}" for row in range(WINDOW_PASSAGES + 1)])
+    record_groups(db, 2)
+    batches = drain(EmbeddingQueue(db), CountableEmbedder())
+    assert numbers(batches) == ["0", "1", "table"]
+    assert len(batches) == 2 * EMBED_GROUP_CHUNKS // BATCH_PASSAGES + WINDOW_PASSAGES // BATCH_PASSAGES + 1
 
 
 class BusyLibrary(LibraryDb):
