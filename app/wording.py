@@ -124,7 +124,8 @@ def from_where_it_says(text: str, query: str, *, limit: int) -> str:
 
 
 def index_progress(event: IndexProgress) -> str:
-    """`Reading · 120 of 2,000 files · 35/s · 54 s left`; of files with many passages how many came so far."""
+    """`Reading · 120 of 2,000 files · 35/s · 54 s left`; of files with many passages how many came so far,
+    of a recording how far it is: `meeting.mp3 12:30 of 58:00`."""
     verb, noun = _PHASES[event.phase]
     if event.total:
         amount = f"{event.done:,} of {counted(event.total, noun)}"
@@ -135,6 +136,9 @@ def index_progress(event: IndexProgress) -> str:
     parts = [verb, amount, *rate_and_time_left(event.done, event.total, event.rate_per_s)]
     if event.phase == "reading" and event.chunks >= MANY_PASSAGES:
         parts.insert(2, counted(event.chunks, "passage"))
+    if event.heard_s:
+        of_all = f" of {Locator(start_s=event.length_s)}" if event.length_s else ""
+        parts.append(f"{clean_line(Path(event.path).name)} {Locator(start_s=event.heard_s)}{of_all}")
     return " · ".join(parts)
 
 

@@ -87,6 +87,10 @@ class IndexProgress:
     """Chunks stored so far in this run."""
     rate_per_s: float = 0.0
     """Of `done`, over this phase."""
+    heard_s: float = 0.0
+    """How far the recording at `path` is; 0 for what is no recording."""
+    length_s: float | None = None
+    """How long it is, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

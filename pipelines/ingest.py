@@ -258,6 +258,7 @@ class Ingest:
     def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
         for event in reading.events(wait_s=wait_s):
             path, chunks = "", run.chunks
+            heard_s, length_s = 0.0, None
             match event:
                 case Notice():
                     yield event
@@ -270,6 +271,7 @@ class Ingest:
                     continue
                 case FileGrows():
                     path, chunks = event.path, run.chunks + event.chunks
+                    heard_s, length_s = event.heard_s, event.length_s
                 case FileRead():
                     path = event.path
                     run.files_done += not event.is_inside
@@ -285,7 +287,9 @@ class Ingest:
                         run.failed.append(event.failed)
                         yield event.failed
             rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
-            yield IndexProgress("reading", run.files_done, run.files_total, path, chunks, rate)
+            yield IndexProgress(
+                "reading", run.files_done, run.files_total, path, chunks, rate, heard_s=heard_s, length_s=length_s
+            )
 
     def _put_words_together(self, stop: threading.Event) -> None:
         with suppress(StorageFull):  # everything is stored; it is only slower to search

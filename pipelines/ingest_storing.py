@@ -23,7 +23,7 @@ from rag.documents import Documents, Recorded
 from rag.errors import EmptyFile, FileChanges, ReadError, UnsupportedFile
 from rag.members import Members, Standing
 from rag.path_text import path_text
-from rag.reading import Decide, FileBegun, FileEnded, MemberFailed, Part, TextBlocks, TextEnded
+from rag.reading import Decide, FileBegun, FileEnded, HeardSoFar, MemberFailed, Part, TextBlocks, TextEnded
 from rag.reading_session import Wanted
 from rag.records import Block, ChunkDraft
 from rag.walk import FoundFile
@@ -65,11 +65,15 @@ class FileNotRead:
 
 @dataclass(frozen=True, slots=True)
 class FileGrows:
-    """A large file is being stored."""
+    """A large file, or a long recording, is being stored."""
 
     path: str
     chunks: int
-    """So far."""
+    """So far; 0 where a recording tells how far it is."""
+    heard_s: float = 0.0
+    """Of a recording."""
+    length_s: float | None = None
+    """Of a recording, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +259,8 @@ class Storing:
                 match part:
                     case TextBlocks():
                         yield from part.blocks
+                    case HeardSoFar(done_s=done_s, total_s=total_s):
+                        self._tell(FileGrows(path_text(begun.path), 0, done_s, total_s))
                     case MemberFailed():
                         raise _Lost(part)
                     case TextEnded():

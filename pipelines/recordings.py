@@ -15,7 +15,7 @@ from pathlib import PurePath
 
 from models.errors import ModelError
 from pipelines.ingest_storing import FileReader
-from pipelines.transcribe import RecordingOpened, SegmentHeard, Transcriber, TranscriptDone
+from pipelines.transcribe import RecordingOpened, SegmentHeard, TranscribeProgress, Transcriber, TranscriptDone
 from rag.errors import EmptyFile, FileChanges, NotNow, ReadError, UnsupportedFile
 from rag.path_text import path_text
 from rag.readers.recording import RECORDING_READER, is_recording
@@ -23,6 +23,7 @@ from rag.reading import (
     Decide,
     FileBegun,
     FileEnded,
+    HeardSoFar,
     MemberFailed,
     Part,
     ReadStopped,
@@ -106,6 +107,8 @@ class RecordingReader:
                                 return
                         case SegmentHeard(segment=said):
                             yield TextBlocks((Block(said.text, Locator(start_s=said.start_s, end_s=said.end_s)),))
+                        case TranscribeProgress(done_s=done_s, total_s=total_s):
+                            yield HeardSoFar(done_s, total_s)
                         case TranscriptDone(stopped=True):
                             raise ReadStopped(f"stopped while transcribing {name}")
                         case TranscriptDone():

@@ -81,6 +81,15 @@ class TextBlocks:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardSoFar:
+    """How far a recording is; stands between its text."""
+
+    done_s: float
+    total_s: float | None
+    """As its header says."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextEnded:
     """That was all of its text; the files inside it follow."""
 
@@ -111,7 +120,7 @@ class MemberFailed:
     error: ReadError
 
 
-Part = FileBegun | TextBlocks | Drawing | Recording | TextEnded | FileEnded | MemberFailed
+Part = FileBegun | TextBlocks | HeardSoFar | Drawing | Recording | TextEnded | FileEnded | MemberFailed
 """A Drawing or a Recording stands where its text would; the process waits until the next part is asked for."""
 Decide = Callable[[FileBegun], Wanted]
 

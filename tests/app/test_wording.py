@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,9 @@ def test_indexing() -> None:
     assert index_progress(running) == "Reading · 120 of 2,000 files · 35/s · 54 s left"
     large = IndexProgress("reading", 0, 1, "/table.csv", chunks=235_500)
     assert index_progress(large) == "Reading · 0 of 1 file · 235,500 passages"
+    long = IndexProgress("reading", 3, 7, "/notes/meeting.mp3", heard_s=750, length_s=3480)
+    assert index_progress(long) == "Reading · 3 of 7 files · meeting.mp3 12:30 of 58:00"
+    assert index_progress(replace(long, length_s=None)) == "Reading · 3 of 7 files · meeting.mp3 12:30"
     report = IndexReport(2, 3, 1, (FileFailed("/f/x", "encrypted"),), 40, 1.25)
     assert index_report(report) == "2 files read, 3 unchanged, 1 removed, 1 not readable; 40 new passages in 1.2 s"
 

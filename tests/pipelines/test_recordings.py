@@ -11,7 +11,7 @@ import pytest
 
 from models.errors import EngineFailed
 from models.speech import LanguageFound
-from pipelines.events import IndexDone, IndexReport
+from pipelines.events import IndexDone, IndexProgress, IndexReport
 from pipelines.factory import open_home
 from pipelines.home import Home
 from pipelines.paths import HomePaths
@@ -80,6 +80,18 @@ def test_passages_of_a_long_recording_are_short_enough_to_be_listened_to(
         assert start_s is not None
         assert end_s is not None
         assert 0 < end_s - start_s <= 45
+
+
+def test_indexing_tells_how_far_a_recording_is(home: Home, recogniser: FakeRecogniser, folder: Path) -> None:
+    (folder / "meeting.wav").write_bytes(wav16(tone(70.0)))
+    recogniser.enqueue("We begin.")
+    recogniser.enqueue("The end.")
+    told = [event for event in home.index([folder], threading.Event()) if isinstance(event, IndexProgress)]
+    heard = [event for event in told if event.heard_s]
+    assert {event.path for event in heard} == {str(folder / "meeting.wav")}
+    assert {event.length_s for event in heard} == {70.0}
+    assert [event.heard_s for event in heard] == sorted(event.heard_s for event in heard)
+    assert heard[-1].heard_s == 70.0
 
 
 def test_a_copy_is_not_listened_to_again(home: Home, recogniser: FakeRecogniser, folder: Path) -> None:
