@@ -49,6 +49,7 @@ CASES = (
 
 def main() -> None:
     import psutil
+    from rapidfuzz.distance import Levenshtein
 
     from models.ocr_rapid import RapidOcr
     from pipelines.picture_text import text_blocks
@@ -68,7 +69,7 @@ def main() -> None:
             text, page = rendered(case, seed=number)
             read = "\n".join(block.text for block in text_blocks(engine.read(page)))
             expected, got = "".join(text.split()), "".join(read.split())
-            wrong += edit_distance(expected, got)
+            wrong += Levenshtein.distance(expected, got)
             letters += len(expected)
         seconds = (time.perf_counter() - began_s) / arguments.pages
         cpu_s = (time.process_time() - began_cpu_s) / arguments.pages
@@ -101,16 +102,6 @@ def rendered(case: Case, seed: int) -> tuple[str, NDArray[np.uint8]]:
     if case.rough:
         pixels += random.normal(0, 12, pixels.shape[:2])[..., None]
     return "\n".join(lines), pixels.clip(0, 255).astype(np.uint8)
-
-
-def edit_distance(one: str, other: str) -> int:
-    """Letters to insert, delete or change (Levenshtein)."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(other, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]
 
 
 if __name__ == "__main__":
