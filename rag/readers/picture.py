@@ -176,6 +176,7 @@ def _drawings(
             if number:
                 image.seek(number)
                 _check_size(image, file.name, limits)
+            full_size = image.size  # decoding at a fraction changes it
             decoded, is_whole = _decoded(image, file.name)
         except EOFError:
             break
@@ -194,7 +195,7 @@ def _drawings(
             continue
         last = seen
         taken += 1
-        drawing = _as_drawing(decoded, image.size, orientation)
+        drawing = _as_drawing(decoded, full_size, orientation)
         if taken == 1:
             count = max(facts.frames, 2) if _may_move(image) else facts.frames
             small = _rgb_image(drawing)
@@ -227,7 +228,12 @@ def _decoded(image: Image, name: str) -> tuple[Image, bool]:
     from PIL import ImageFile
 
     if image.format in ("JPEG", "MPO") and max(image.size) > MAX_SIDE_PX:
-        image.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
+        width, height = image.size
+        scale = MAX_SIDE_PX / max(width, height)
+        # Sides in proportion: a square would have the shorter one as large as the longer, and nothing made smaller.
+        wanted = (int(width * scale), int(height * scale))
+        is_strip = max(width, height) > LONG_STRIP * min(width, height)
+        image.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX) if is_strip else wanted)
     try:
         image.load()
         return image, True
@@ -249,10 +255,10 @@ def _decoded(image: Image, name: str) -> tuple[Image, bool]:
 def _as_drawing(decoded: Image, full_size: tuple[int, int], orientation: int) -> Drawing:
     from PIL import Image as images
 
+    shrunk = max(full_size) / max(decoded.size)
     width, height = decoded.size
     if max(width, height) > LONG_STRIP * min(width, height):
-        cut = (min(width, LONG_STRIP * height), min(height, LONG_STRIP * width))
-        decoded, full_size = decoded.crop((0, 0, *cut)), (min(full_size[0], cut[0]), min(full_size[1], cut[1]))
+        decoded = decoded.crop((0, 0, min(width, LONG_STRIP * height), min(height, LONG_STRIP * width)))
         width, height = decoded.size
     scale = min(1.0, MAX_SIDE_PX / max(width, height))
     rgb = as_rgb(decoded) if scale == 1.0 else None
@@ -262,8 +268,7 @@ def _as_drawing(decoded: Image, full_size: tuple[int, int], orientation: int) ->
         rgb = as_rgb(smaller.resize(wanted, images.Resampling.BICUBIC, reducing_gap=2.0))
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(images.Transpose[_UPRIGHT[orientation]])
-    longest = max(full_size)
-    return Drawing(rgb.width, rgb.height, rgb.tobytes(), None, longest / max(rgb.size))
+    return Drawing(rgb.width, rgb.height, rgb.tobytes(), None, shrunk * max(width, height) / max(rgb.size))
 
 
 def as_rgb(image: Image) -> Image:
