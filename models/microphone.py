@@ -5,10 +5,13 @@ Sound lives in memory only, and only as long as somebody listens. Knows no recog
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import queue
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +22,8 @@ from models.speech import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from sounddevice import InputStream
+
+log = logging.getLogger(__name__)
 
 PIECE_S = 0.1
 """Sound is given out this much at a time."""
@@ -124,7 +129,29 @@ def _sounddevice() -> Any:
         on_linux = "install PortAudio: apt install libportaudio2, dnf install portaudio, or pacman -S portaudio"
         hint = on_linux if sys.platform == "linux" else f"{VOICE_EXTRA_HINT} once more: it carries PortAudio"
         raise DeviceUnavailable("PortAudio, which listens to microphones, is not on this machine", hint=hint) from error
+    _alsa_complaints_to_log()
     return sounddevice
+
+
+@cache
+def _alsa_complaints_to_log() -> Any:
+    """ALSA writes what it does not find to standard error, which is the screen. Returns its handler, which must live
+    as long as the process."""
+    signature = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+
+    def log_it(_file: bytes, _line: int, function: bytes, _code: int, what: bytes) -> None:
+        # The format's own values cannot be reached from here.
+        log.debug(
+            "ALSA: %s: %s", (function or b"").decode("utf-8", "replace"), (what or b"").decode("utf-8", "replace")
+        )
+
+    handler = signature(log_it)
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(handler)
+        except (OSError, AttributeError):
+            log.debug("ALSA's complaints cannot be caught")
+    return handler
 
 
 def _portaudio_error() -> type[Exception]:
