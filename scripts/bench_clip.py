@@ -65,6 +65,8 @@ def decoded(jpeg: bytes, side_px: int) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(jpeg)) as picture:
+        scale = side_px / max(picture.size)
+        picture.draft("RGB", (int(picture.width * scale), int(picture.height * scale)))
         picture.thumbnail((side_px, side_px))
         return np.asarray(picture.convert("RGB"))
 
