@@ -11,11 +11,12 @@ Knows nothing of prompts or of answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.choosing import JOINED_CHARS, JOINED_CHUNKS, Place, choose, in_order
 from rag.exact_vectors import VectorHit
 from rag.filters import newest_contents
 from rag.fusion import reciprocal_rank_fusion
@@ -24,12 +25,10 @@ from rag.image_vectors import ImageVectors
 from rag.keyword_index import FoundByWords, KeywordIndex
 from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds
 from rag.library_db import LibraryDb
-from rag.near_duplicates import Print
 from rag.passages import Passage, Passages
 from rag.ports import ImageEncoder, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.query_terms import words_of
-from rag.readers.mail_blocks import QUOTED
 from rag.records import Chunk, Hit
 from rag.reranking import Reranking, is_clear
 from rag.scope import Scope, Scopes
@@ -55,10 +54,6 @@ SPARE = 2
 QUERY_CHARS = 2000
 """Of a long question the embedder is given its beginning and its end; it reads some 250 tokens."""
 
-JOINED_CHUNKS = 3
-"""Neighbours that were both found, and the ones beside them, make one readable passage of at most so many."""
-JOINED_CHARS = 2400
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -67,19 +62,6 @@ class Found:
     hits: list[Hit]
     notes: tuple[str, ...] = ()
     """In a sentence each."""
-
-
-@dataclass(slots=True)
-class _Place:
-    """One place of the list, while it is filled."""
-
-    passage: Passage
-    score: float
-    order: int
-    files: int
-    """That say the same."""
-    ordinals: list[int] = field(default_factory=list)
-    """Of found neighbours, its own among them."""
 
 
 class Search:
@@ -279,7 +261,7 @@ class Search:
             scored += [(chunk_id, hit.cosine) for chunk_id in (firsts if scope is None else scope.only(firsts))]
             if len(scored) == k:
                 break
-        return self._hits(_in_order(self._loaded(scored, parsed, at_once=max(1, k))), FoundByWords([]), [], join=join)
+        return self._hits(in_order(self._loaded(scored, parsed, at_once=max(1, k))), FoundByWords([]), [], join=join)
 
     def _in_named_files(self, parsed: ParsedQuery, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""
@@ -301,10 +283,10 @@ class Search:
         contents = newest_contents(self._db, parsed.filters, limit=-1 if parsed.without else k)
         chunk_ids = self._passages.first_of(contents, passages=k, within=scope if parsed.without else None)
         loaded = self._loaded([(each, 0.0) for each in chunk_ids], parsed, at_once=max(1, k))
-        return self._hits(_in_order(loaded), FoundByWords([]), [], join=join)
+        return self._hits(in_order(loaded), FoundByWords([]), [], join=join)
 
     def _hits(
-        self, places: Sequence[_Place], words: FoundByWords, near: Sequence[VectorHit], *, join: bool
+        self, places: Sequence[Place], words: FoundByWords, near: Sequence[VectorHit], *, join: bool
     ) -> list[Hit]:
         words_rank = {chunk_id: rank for rank, chunk_id in enumerate(words.ranked, start=1)}
         vector_rank = {hit.chunk_id: rank for rank, hit in enumerate(near, start=1)}
@@ -326,7 +308,7 @@ class Search:
             for rank, place in enumerate(places, start=1)
         ]
 
-    def _joined(self, place: _Place) -> tuple[Chunk, ...]:
+    def _joined(self, place: Place) -> tuple[Chunk, ...]:
         """The found neighbours, and those beside them that stand under the same headings, while there is room."""
         own = place.passage.chunk
         first, last = min(place.ordinals), max(place.ordinals)
@@ -343,89 +325,8 @@ class Search:
         return tuple(around[each] for each in range(first, last + 1) if each in around)
 
 
-def _in_order(passages: Iterable[tuple[Passage, float]]) -> list[_Place]:
-    """A place for each, as they come."""
-    return [
-        _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
-        for order, (passage, score) in enumerate(passages)
-    ]
-
-
 def _shortened(query: str) -> str:
     if len(query) <= QUERY_CHARS:
         return query
     half = QUERY_CHARS // 2
     return f"{query[:half]} {query[-half:]}"
-
-
-def choose(
-    candidates: Iterable[tuple[Passage, float]], k: int, per_document: int, *, join: bool = False
-) -> list[_Place]:
-    """The best k of what was found, best first: nothing twice, and room for more than one file.
-
-    Of passages that say the same the newest is shown; a mail, and not a reply that quotes it. What is over a file's
-    share comes in only where there are too few others; then its score decides its place.
-    """
-    chosen: list[_Place] = []
-    over_share: list[tuple[int, Passage, float]] = []
-    taken: dict[int, int] = {}
-    prints: list[tuple[Print, _Place]] = []
-
-    def take(order: int, passage: Passage, score: float) -> bool:
-        """Whether the passage got a place of its own."""
-        candidate = Print(passage.chunk.text)
-        for at, (known, place) in enumerate(prints):
-            if candidate.same_as(known) or (_is_quoted(passage) and candidate.is_within(known)):
-                _add_same(place, passage)
-                return False
-            if _is_quoted(place.passage) and not _is_quoted(passage) and known.is_within(candidate):
-                _add_same(place, passage)
-                prints[at] = candidate, place
-                return False
-        if join and any(_join_neighbour(place, passage) for place in chosen):
-            return False
-        place = _Place(passage, score, order, passage.files, [passage.chunk.ordinal])
-        chosen.append(place)
-        prints.append((candidate, place))
-        return True
-
-    for order, (passage, score) in enumerate(candidates):
-        content_id = passage.chunk.content_id
-        if taken.get(content_id, 0) >= per_document:
-            over_share.append((order, passage, score))
-        elif take(order, passage, score):
-            taken[content_id] = taken.get(content_id, 0) + 1
-            if len(chosen) == k:
-                break
-    for order, passage, score in over_share:
-        if len(chosen) == k:
-            break
-        take(order, passage, score)
-    return sorted(chosen, key=lambda place: place.order)
-
-
-def _add_same(place: _Place, passage: Passage) -> None:
-    if passage.chunk.content_id != place.passage.chunk.content_id:
-        place.files += passage.files
-    # A mail comes before the replies that quote it; of what is otherwise the same, the newest counts.
-    if (not _is_quoted(passage), passage.dated_s) > (not _is_quoted(place.passage), place.passage.dated_s):
-        place.passage, place.ordinals = passage, [passage.chunk.ordinal]
-
-
-def _is_quoted(passage: Passage) -> bool:
-    """It is the words of an earlier mail, as a reply quotes them."""
-    return passage.chunk.heading_path[-1:] != () and passage.chunk.heading_path[-1].startswith(QUOTED)
-
-
-def _join_neighbour(place: _Place, passage: Passage) -> bool:
-    """Whether the passage stands right beside one that has a place, and now shares it."""
-    own, other = place.passage.chunk, passage.chunk
-    if own.content_id != other.content_id or own.heading_path != other.heading_path:
-        return False
-    beside = other.ordinal in (min(place.ordinals) - 1, max(place.ordinals) + 1)
-    if not beside or len(place.ordinals) >= JOINED_CHUNKS:
-        return False
-    if len(own.text) + len(other.text) > JOINED_CHARS:
-        return False
-    place.ordinals.append(other.ordinal)
-    return True
