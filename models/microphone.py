@@ -54,7 +54,7 @@ class SystemMicrophone:
 
         def take(sound: NDArray[np.float32], _frames: int, _time: object, _status: object) -> None:
             with suppress(queue.Full):  # PortAudio's own thread: it must never wait
-                waiting.put_nowait(sound[:, 0].copy())
+                waiting.put_nowait(np.clip(np.nan_to_num(sound[:, 0]), -1.0, 1.0))
 
         stream, rate_hz = _opened(take)
         try:
