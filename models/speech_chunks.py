@@ -17,6 +17,8 @@ from models.speech import SAMPLE_RATE_HZ, Word
 MAX_CHUNK_S = 29.0
 """Whisper takes 30 s at once."""
 FULL_SHARE = 0.85
+KEPT_PAUSE_S = 1.2
+"""Between two stretches: Whisper was trained on speech with pauses, and leaves out words where there are none."""
 JOINT_S = 1.0
 """Timestamps are that exact, at worst."""
 
@@ -70,18 +72,28 @@ class SpeechChunk:
 
 
 def pack_chunks(stretches: Iterable[tuple[int, int]]) -> list[SpeechChunk]:
-    """Join neighbouring stretches to chunks of at most MAX_CHUNK_S; a longer one is cut."""
+    """Join neighbouring stretches to chunks of at most MAX_CHUNK_S; a longer one is cut.
+
+    A pause of up to KEPT_PAUSE_S inside a chunk stays, what is longer is left out.
+    """
     limit = int(MAX_CHUNK_S * SAMPLE_RATE_HZ)
+    kept_pause = int(KEPT_PAUSE_S * SAMPLE_RATE_HZ)
     packed: list[list[tuple[int, int]]] = []
     filled = 0
     for start, end in stretches:
         for first in range(start, end, limit):
             last = min(first + limit, end)
-            if not packed or filled + last - first > limit:
-                packed.append([])
-                filled = 0
-            packed[-1].append((first, last))
-            filled += last - first
+            before = packed[-1][-1] if packed else (0, 0)
+            pause = first - before[1]
+            if packed and pause <= kept_pause and filled + pause + last - first <= limit:
+                packed[-1][-1] = (before[0], last)
+                filled += pause + last - first
+            elif packed and filled + last - first <= limit:
+                packed[-1].append((first, last))
+                filled += last - first
+            else:
+                packed.append([(first, last)])
+                filled = last - first
     return [SpeechChunk(tuple(each)) for each in packed]
 
 

@@ -56,8 +56,8 @@ class WhisperOptions:
     """Of the voice detector. It gives a voice on the telephone 0.2 to 0.5, and noise, hum and tones up to 0.12."""
     silence_threshold: float = 0.1
     """A stretch ends below it."""
-    min_silence_ms: int = 2000
-    """Shorter pauses stay: Whisper was trained on speech that has them."""
+    min_silence_ms: int = 300
+    """Where a pause is, a chunk may end."""
     pad_ms: int = 400
     """Kept around each stretch with a voice."""
 
@@ -192,8 +192,9 @@ class WhisperSpeech:
                     continue
                 heard += chunk.in_recording(result.phrases)
                 if result.ended_s is not None and result.ended_s >= MIN_PROGRESS_S:
-                    rests += without_start(chunk, int(result.ended_s * SAMPLE_RATE_HZ))
-            if rests and rests_left > 0 and self._is_worth_it(samples, rests):
+                    rest = without_start(chunk, int(result.ended_s * SAMPLE_RATE_HZ))
+                    rests += rest if _is_worth_it(samples, rest) else []
+            if rests and rests_left > 0:
                 rests_left -= 1
                 waiting = [stretch for chunk in chunks for stretch in chunk.stretches]
                 chunks = pack_chunks(sorted([*rests, *waiting]))
@@ -202,11 +203,6 @@ class WhisperSpeech:
             ready = [word for word in heard if word.end_s <= known_to_s]
             heard = heard[len(ready) :]
             yield from sentences_of(ready)
-
-    @staticmethod
-    def _is_worth_it(samples: NDArray[np.float32], rests: Sequence[tuple[int, int]]) -> bool:
-        left = np.concatenate([samples[start:end] for start, end in rests])
-        return len(left) >= MIN_REST_S * SAMPLE_RATE_HZ and not is_silent(left)
 
     def _careful(self, samples: NDArray[np.float32], language: str, exact_words: bool) -> Decoded | None:
         """One chunk decoded alone, with a wider beam and, where that does not help, at random; None where it is still
@@ -290,6 +286,13 @@ def cuda_devices() -> int:
         return int(ctranslate2.get_cuda_device_count())
     except RuntimeError:
         return 0
+
+
+def _is_worth_it(samples: NDArray[np.float32], stretches: Sequence[tuple[int, int]]) -> bool:
+    """Long enough for a word, and not silent."""
+    if sum(end - start for start, end in stretches) < MIN_REST_S * SAMPLE_RATE_HZ:
+        return False
+    return not all(is_silent(samples[start:end]) for start, end in stretches)
 
 
 def is_doubtful(decoded: Decoded) -> bool:

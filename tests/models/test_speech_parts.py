@@ -45,6 +45,13 @@ def test_stretches_are_joined_up_to_what_is_taken_at_once() -> None:
     assert pack_chunks([]) == []
 
 
+def test_a_short_pause_stays_inside_a_chunk_and_none_lies_between_two() -> None:
+    chunks = pack_chunks([(0, 14 * S), (15 * S, 28 * S), (29 * S, 40 * S), (43 * S, 44 * S)])
+    assert [each.stretches for each in chunks] == [((0, 28 * S),), ((29 * S, 40 * S), (43 * S, 44 * S))]
+    assert chunks[0].is_full
+    assert not chunks[1].is_full
+
+
 def test_words_of_a_chunk_stand_where_they_were_said_and_never_run_backwards() -> None:
     (chunk,) = pack_chunks([(5 * S, 10 * S), (60 * S, 65 * S)])
     words = [Word(0.5, 1.0, "a", 1), Word(4.8, 5.1, "b", 1), Word(5.5, 6.0, "c", 1), Word(5.2, 99.0, "d", 1)]
