@@ -28,7 +28,7 @@ class ChatSettings(Section):
     vision_model: str = ""
     """What is shown pictures, named likewise; empty takes the chat model where it sees, or the best installed one."""
     picture_tokens: int = Field(default=512, ge=64, le=4096)
-    """A picture takes at most so many tokens, where the model can be told: more show smaller things, and take longer."""
+    """A picture takes at most so many tokens, where the model can be told: more show smaller things and take longer."""
     context_tokens: int = Field(default=8192, ge=512, le=131_072)
     max_tokens: int = Field(default=512, ge=1, le=32_768)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)

@@ -35,8 +35,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere, not installed
 
-from models.bert_graph import BertEncoder, Linear, Norm, Table, read_bert_encoder
+from models.bert_graph import BertEncoder, Table, read_bert_encoder
 from models.embed_text_onnx import OnnxTextEmbedder
+from models.graph_writer import Linear, Norm
 from models.integer_graph import integer_encoder
 from models.onnx_devices import onnx_runtime
 from models.onnx_session import read_model
