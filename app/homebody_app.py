@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from app.control_filter import ControlFilter
+from app.hang_up import end_with_terminal
 from app.keys import KEYS, bindings
 from app.messages import EnginesSeen, Failure, FollowEnded, FollowStep, HomeFailed, HomeOpened, WarmUpStep
 from app.screens.chat import ChatScreen
@@ -43,6 +44,7 @@ def run_app(open_home: Callable[[], Home]) -> int:
 
     `open_home` is called in a thread after the first frame. What it opened is closed at the end.
     """
+    end_with_terminal()
     app = HomebodyApp(open_home, ask_terminal())  # before Textual listens to the keyboard
     try:
         app.run()

@@ -1,4 +1,5 @@
-"""The terminal UI on a pseudo-terminal with a scripted terminal behind it: what kitty and sixel terminals are sent."""
+"""The terminal UI on a pseudo-terminal with a scripted terminal behind it: what kitty and sixel terminals are sent,
+and what happens when it goes away."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from app.hang_up import HUNG_UP
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 
@@ -94,6 +97,14 @@ class ScriptedTerminal:
             assert time.monotonic() < deadline, f"{sign!r} never came; last: {self.text[-2000:]!r}"
             self._ended.wait(0.02)
 
+    def hang_up(self) -> int:
+        """Go away without a word; homebody's exit code."""
+        os.close(self._terminal)
+        try:
+            return self._process.wait(DEADLINE_S)
+        finally:
+            self._process.kill()
+
     def close(self) -> str:
         """Leave homebody; all that was sent."""
         self.type(LEAVE)
@@ -156,3 +167,9 @@ def test_in_a_multiplexer_nothing_is_asked_and_blocks_are_drawn() -> None:
     assert "\x1b[16t" not in sent
     assert "\x1bP" not in sent
     assert "\x1b_G" not in sent
+
+
+def test_homebody_ends_with_a_terminal_that_goes_away_without_a_signal() -> None:
+    terminal = ScriptedTerminal({"TERM": "xterm-256color"}, b"\x1b[?62;c")
+    terminal.wait_for("Ask something about your files")
+    assert terminal.hang_up() == HUNG_UP
