@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.clip_onnx import LOGIT_SCALE_KEY
 from models.errors import EngineFailed, UnknownModel, WeightsDamaged, WeightsMissing
+from models.extras import install_hint
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -79,7 +80,7 @@ def check_installed() -> None:
     if lacking := [name for name in NEEDED if find_spec(name) is None]:
         raise WeightsMissing(
             f"exporting needs {' and '.join(lacking)}",
-            hint="install homebody with the extra clip-export: uv tool install 'homebody[clip-export]'",
+            hint=install_hint("clip-export"),
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import DeviceUnavailable
+from models.extras import install_hint
 from models.speech import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ LOST_AFTER_S = 3.0
 """Without a piece for so long the microphone is gone: unplugged, or taken by another program."""
 MOST_WAITING_PIECES = 600
 """A minute that nobody took; what comes then is left out, so that memory stays bounded."""
-
-VOICE_EXTRA_HINT = "run: pip install 'homebody[voice]'"
 
 
 class Microphone(Protocol):
@@ -124,10 +123,10 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ModuleNotFoundError as error:
-        raise DeviceUnavailable("dictation is not installed", hint=VOICE_EXTRA_HINT) from error
+        raise DeviceUnavailable("dictation is not installed", hint=install_hint("voice")) from error
     except OSError as error:  # it looks for the library when it is imported
         on_linux = "install PortAudio: apt install libportaudio2, dnf install portaudio, or pacman -S portaudio"
-        hint = on_linux if sys.platform == "linux" else f"{VOICE_EXTRA_HINT} once more: it carries PortAudio"
+        hint = on_linux if sys.platform == "linux" else f"{install_hint('voice')} once more: it carries PortAudio"
         raise DeviceUnavailable("PortAudio, which listens to microphones, is not on this machine", hint=hint) from error
     _alsa_complaints_to_log()
     return sounddevice

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsMissing
+from models.extras import install_hint
 from models.onnx_devices import native_errors
 from models.onnx_session import read_model
 
@@ -102,7 +103,7 @@ def _to_int4(source: Path, target: Path) -> None:
     if find_spec("onnx_ir") is None:
         raise WeightsMissing(
             "quantizing to int4 needs onnx-ir",
-            hint="install homebody with the extra clip-export: uv tool install 'homebody[clip-export]'",
+            hint=install_hint("clip-export"),
         )
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 

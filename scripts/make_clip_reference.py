@@ -1,6 +1,6 @@
 """Write what open_clip's own transforms make of some pictures, for the test of homebody's preprocessing.
 
-pip install 'homebody[clip-export]'
+pip install --editable '.[clip-export]'
 python scripts/make_clip_reference.py tests/data/clip_preprocessing.json
 """
 

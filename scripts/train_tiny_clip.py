@@ -4,7 +4,7 @@ It stands in for weights that cannot be shipped: tests of export, quantisation, 
 rankings mean something. Writes a checkpoint in open_clip's folder layout (`open_clip_config.json`,
 `open_clip_model.safetensors`) with its `tokenizer.json`, and the held-out scenes with their captions.
 
-    pip install 'homebody[clip-export]'
+    pip install --editable '.[clip-export]'
     python scripts/train_tiny_clip.py FOLDER          # some minutes on 2 cores
     homebody models export clip:FOLDER --out tests/data/tiny-clip
 

@@ -204,7 +204,8 @@ def export(
     """Make ONNX weights of an open_clip model: export, quantize, compare with the original.
 
     What keeps less than --least-cosine of the float model on any picture or text is refused. Connects only for a
-    model that is named as on the hub. Needs the extra clip-export: pip install 'homebody[clip-export]'.
+    model that is named as on the hub. Needs the extra clip-export: .venv/bin/pip install --editable '.[clip-export]'
+    in homebody's folder.
 
     \b
     Examples:

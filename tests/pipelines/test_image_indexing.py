@@ -234,7 +234,7 @@ def test_pictures_in_archives_and_mails_are_found_by_their_looks(
 def test_pytorch_is_asked_for_where_it_is_not_installed(tmp_path: Path, library: Path) -> None:
     if find_spec("torch") is not None:
         pytest.skip("PyTorch is installed: tests/models/test_clip_torch.py tries it")
-    for model, hint in {"": "open_clip_config.json", str(CLIP): "homebody[clip-export]"}.items():
+    for model, hint in {"": "open_clip_config.json", str(CLIP): ".[clip-export]"}.items():
         settings = Settings(clip=ClipSettings(backend="torch", model=model))
         with (
             closing(open_home(HomePaths(tmp_path / "home"), settings)) as home,
