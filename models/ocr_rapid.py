@@ -31,6 +31,9 @@ MIN_SIDE_PX = 4
 """A picture with a shorter side holds no text."""
 MIN_SCORE = 0.5
 """Lines of which the engine is less sure are left out: they are mostly texture taken for letters."""
+FEW_LETTERS = 5
+MIN_SCORE_OF_FEW = 0.75
+"""For lines of so few letters: a temple's roof was read as AAA with a score of 0.62, signs of a word have above 0.9."""
 
 LINES_AT_ONCE = 1
 """Lines read in one run. More cost as much time a line and more memory (one 360 MB in all, six 520 MB)."""
@@ -94,7 +97,7 @@ class RapidOcr:
                     lines = [_turned(line, width, height) for line in reversed(turned)]
         finally:
             self._between = _go_on
-        return [line for line in lines if line.score >= MIN_SCORE]
+        return [line for line in lines if is_text(line)]
 
     def _lines(self, rgb: NDArray[np.uint8]) -> list[TextLine]:
         found = self._steps(np.ascontiguousarray(rgb[..., ::-1]))  # RapidOCR takes OpenCV's order of colours
@@ -158,6 +161,11 @@ class _Step:
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         self._owner.step_done()
         return self._session.run({self._session.input_names[0]: pixels})[0]
+
+
+def is_text(line: TextLine) -> bool:
+    """Whether the engine is sure enough that these are letters at all."""
+    return line.score >= (MIN_SCORE if len(line.text) > FEW_LETTERS else MIN_SCORE_OF_FEW)
 
 
 def _sureness(lines: list[TextLine]) -> float:

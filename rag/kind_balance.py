@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from rag.passages import Passage
+from rag.query_terms import words_of
 from rag.records import Kind
 
 FIRST_PLACES = 5
@@ -47,6 +48,11 @@ _SOUND = re.compile(
     rf"\b(?:{_SOUND_WORDS})\b|\b{_WHO}\s+{_SAYING}\b|\b(?:sagte|erwähnte|sprach)\s+(?:er|sie|ich)\b", re.IGNORECASE
 )
 
+_MEDIUM = re.compile(
+    r"\b(?:photo(?:s|graph|graphs)?|pictures?|images?|fotos?|bilds?|bilder|recordings?|audio|aufnahmen?|imagen|immagin[ei])\b",
+    re.IGNORECASE,
+)
+
 
 def kind_meant(text: str) -> Kind | None:
     """The kind that a query says it looks for; None where it says nothing, or more than one."""
@@ -54,6 +60,16 @@ def kind_meant(text: str) -> Kind | None:
     if pictures == sound:
         return None
     return "image" if pictures else "audio"
+
+
+def without_medium(text: str) -> str:
+    """A query without the words that only say in what form to look for something: "photo of a cat" is about a cat.
+
+    Few passages have such words, and then they would count as much as what the query is about. One that has nothing
+    besides stays as it is.
+    """
+    rest = _MEDIUM.sub(" ", text)
+    return rest if words_of(rest) else text
 
 
 def with_other_kinds(candidates: Iterable[tuple[Passage, float]]) -> Iterator[tuple[Passage, float]]:

@@ -23,7 +23,7 @@ from rag.fusion import reciprocal_rank_fusion
 from rag.identity import check_identity
 from rag.image_vectors import ImageVectors
 from rag.keyword_index import FoundByWords, KeywordIndex
-from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds
+from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds, without_medium
 from rag.library_db import LibraryDb
 from rag.passages import Passage, Passages
 from rag.ports import ImageEncoder, TextEmbedder
@@ -123,11 +123,12 @@ class Search:
         if not words_of(parsed.text):
             return Found(self._newest(parsed, scope, k, join) if parsed.filters else [], tuple(notes))
         limit = max(OVERFETCH * k, FETCHED_AT_LEAST)
-        words = self._keyword_index.find(parsed.text, limit=limit, within=scope)
-        if words.misspelt:
-            said = ", ".join(f"“{word}”" for word in words.misspelt)
-            notes.append(f"no file has {said}: similar words were looked for")
         meant = self._scope_of_kind_meant(parsed)
+        said = parsed.text if parsed.phrases or not kind_meant(parsed.text) else without_medium(parsed.text)
+        words = self._keyword_index.find(said, limit=limit, within=scope)
+        if words.misspelt:
+            unknown = ", ".join(f"“{word}”" for word in words.misspelt)
+            notes.append(f"no file has {unknown}: similar words were looked for")
         near, near_of_kind = self._near(parsed.text, limit, scope, meant)
         pictures = self._looking_like(parsed, scope, k)
         rankings = [
@@ -137,7 +138,7 @@ class Search:
             (pictures, IMAGES_WEIGHT),
         ]
         if meant is not None:
-            of_kind = self._keyword_index.find(parsed.text, limit=limit, within=meant)
+            of_kind = self._keyword_index.find(said, limit=limit, within=meant)
             rankings += [
                 (of_kind.ranked, WORDS_WEIGHT),
                 ([hit.chunk_id for hit in near_of_kind], VECTORS_WEIGHT),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from models.errors import EngineFailed
-from models.ocr_rapid import RapidOcr
+from models.ocr import TextLine
+from models.ocr_rapid import RapidOcr, is_text
 
 LINES = (
     "Hardware Store Miller & Sons",
@@ -71,6 +72,14 @@ def test_pictures_without_text_give_nothing(engine: RapidOcr) -> None:
     assert engine.read(np.full((300, 400, 3), 200, np.uint8)) == []
     assert engine.read(np.zeros((1, 2000, 3), np.uint8)) == []
     assert engine.read(np.zeros((2000, 3, 3), np.uint8)) == []
+
+
+def test_a_few_letters_read_without_sureness_are_no_text() -> None:
+    box = ((0.0, 0.0), (20.0, 0.0), (20.0, 6.0), (0.0, 6.0))
+    assert not is_text(TextLine("AAA", box, 0.62))
+    assert is_text(TextLine("EXIT", box, 0.93))
+    assert is_text(TextLine("Total 1,290.00", box, 0.62))
+    assert not is_text(TextLine("Total 1,290.00", box, 0.4))
 
 
 def test_a_caller_may_end_the_work_between_two_steps(engine: RapidOcr) -> None:

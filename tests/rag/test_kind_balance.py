@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds
+from rag.kind_balance import FIRST_PLACES, kind_meant, with_other_kinds, without_medium
 from rag.library_db import LibraryDb
 from rag.passages import Passage
 from rag.records import Chunk, Kind, Locator
@@ -37,6 +37,21 @@ from tests.rag.test_search import search_of
 )
 def test_a_query_may_say_which_kind_it_looks_for(query: str, kind: Kind | None) -> None:
     assert kind_meant(query) == kind
+
+
+def test_words_that_only_name_the_medium_are_not_what_a_query_is_about() -> None:
+    assert without_medium("photo of a cat").split() == ["of", "a", "cat"]
+    assert without_medium("receipts and pictures of the roof").split() == ["receipts", "and", "of", "the", "roof"]
+    assert without_medium("Photos") == "Photos"
+
+
+def test_the_picture_of_a_cat_comes_before_one_whose_description_has_the_word_photo(tmp_path: Path) -> None:
+    with LibraryDb(tmp_path / "library.sqlite") as db:
+        record(db, "/bill.jpg", ["Photo bill. Taken on Friday. It may show: menu."], kind="image")
+        record(db, "/tom.png", ["Picture tom. It may show: Egyptian cat."], kind="image")
+        for number in range(6):
+            record(db, f"/{number}.md", [f"the roof and the boiler of house {number}"])
+        assert search_of(db, None).search("photo of a cat", k=2)[0].path == "/tom.png"
 
 
 def passages(kinds: str, scores: Sequence[float]) -> list[tuple[Passage, float]]:
@@ -94,9 +109,9 @@ def test_no_more_passages_are_taken_than_the_near_ones() -> None:
 def test_a_receipt_is_found_among_many_documents_about_the_same(tmp_path: Path) -> None:
     with LibraryDb(tmp_path / "library.sqlite") as db:
         for number in range(30):
-            record(db, f"/d{number}.md", f"The boiler again: the boiler of house {number} and its boiler room, paid.")
-        record(db, "/img.jpg", "HARDWARE STORE boiler 89.90 total paid", kind="image")
-        record(db, "/memo.wav", "So, the boiler is paid.", kind="audio")
+            record(db, f"/d{number}.md", [f"The boiler again: the boiler of house {number} and its boiler room, paid."])
+        record(db, "/img.jpg", ["HARDWARE STORE boiler 89.90 total paid"], kind="image")
+        record(db, "/memo.wav", ["So, the boiler is paid."], kind="audio")
         embed_all(db, CountableEmbedder())
         search = search_of(db, CountableEmbedder())
         paths = [hit.path for hit in search.search("the boiler receipt, what was paid", k=FIRST_PLACES)]
