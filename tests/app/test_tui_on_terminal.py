@@ -55,8 +55,18 @@ class ScriptedTerminal:
         self._terminal, program = pty.openpty()
         size = struct.pack("HHHH", ROWS, COLUMNS, COLUMNS * CELL_PX[0], ROWS * CELL_PX[1])
         fcntl.ioctl(program, termios.TIOCSWINSZ, size)
-        between = ("TMUX", "STY", "ZELLIJ", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "NO_COLOR", "KITTY_WINDOW_ID")
-        inherited = {name: value for name, value in os.environ.items() if name not in between}
+        other_terminal = {
+            "TMUX",
+            "STY",
+            "ZELLIJ",
+            "SSH_CONNECTION",
+            "SSH_CLIENT",
+            "SSH_TTY",
+            "NO_COLOR",
+            "KITTY_WINDOW_ID",
+        }
+        other_terminal |= {"COLUMNS", "LINES"}  # pytest-xdist's workers are told those of the terminal they began in
+        inherited = {name: value for name, value in os.environ.items() if name not in other_terminal}
         self._process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(PACKAGES)],
             stdin=program,

@@ -51,7 +51,11 @@ def test_what_it_says_is_taken(file: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[chat]\ncontxt_tokens = 1", "chat.contxt_tokens is not a setting", "did you mean chat.context_tokens?"),
-        ("[chat]\nzzz = 1", "chat.zzz is not a setting", "Known in [chat]: model, context_tokens"),
+        (
+            "[chat]\nzzz = 1",
+            "chat.zzz is not a setting",
+            "Known in [chat]: model, vision_model, picture_tokens, context_tokens",
+        ),
         ("[cht]\nmodel = 'x'", "cht is not a setting", "did you mean chat?"),
         ("colour = 1", "colour is not a setting", "Known as sections: chat, embed"),
         ("chat = 3", "chat = 3 is not allowed", "ChatSettings"),
