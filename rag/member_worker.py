@@ -8,8 +8,6 @@ before it opens the file is what the reading worker gives up: it writes no file 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import traceback
 from typing import IO, Any
@@ -26,16 +24,14 @@ from rag.reading_worker import (
     leave_with_parent,
     read_frame,
     set_alarm,
+    take_pipes,
     write_frame,
 )
 
 
 def main() -> None:
     """Answer one request. `sys.argv[2]` is the limits as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    requests, answers = take_pipes()
     limits = ReadLimits(**json.loads(sys.argv[2]))
     leave_with_parent(requests.fileno())
     confine(limits)

@@ -43,13 +43,7 @@ _REFUSED_CHANGES = frozenset(
 
 def main() -> None:
     """Serve until the input ends. `sys.argv[2]` is the limits as JSON, `[3]` the registry's `module:function`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    requests, answers = take_pipes()
     limits = ReadLimits(**json.loads(sys.argv[2]))
     module_name, function_name = sys.argv[3].split(":")
     registry = importlib.import_module(module_name)
@@ -91,6 +85,22 @@ class _Talk:
             raise SystemExit  # nobody is there any more
         wanted: Wanted = answer["wanted"]
         return wanted
+
+
+def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """What the parent asks and where it is told, under numbers of their own.
+
+    What native code prints goes to standard error, and it reads nothing from standard input. Ctrl-C goes to the whole
+    terminal: the parent decides.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return requests, answers
 
 
 def confine(limits: ReadLimits) -> None:

@@ -13,8 +13,6 @@ before it opens the file is what the reading worker gives up.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 import traceback
 from dataclasses import replace
@@ -34,6 +32,7 @@ from rag.reading_worker import (
     leave_with_parent,
     read_frame,
     set_alarm,
+    take_pipes,
 )
 from rag.sound_decoding import open_sound
 
@@ -46,10 +45,7 @@ def main() -> None:
     import av  # before `confine`: what it loads must be there
     import av.audio.resampler  # noqa: F401  # the same
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
-    requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    requests, answers = take_pipes()
     limits = ReadLimits(**json.loads(sys.argv[2]))
     leave_with_parent(requests.fileno())
     confine(limits)
