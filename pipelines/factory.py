@@ -31,7 +31,7 @@ from pipelines.attachments import read_attachment
 from pipelines.chroma_child import CHROMA_CHILD_COMMAND
 from pipelines.conversation_pictures import ConversationPictures
 from pipelines.conversations import SavedConversations
-from pipelines.dictate import Dictation, DictationEvent
+from pipelines.dictate import DictationEvent
 from pipelines.engines import Engines
 from pipelines.events import AnswerEvent, IndexEvent, Notice, SearchResult
 from pipelines.finding import Finding
@@ -41,18 +41,13 @@ from pipelines.home import EnginesStatus, Home, LibraryStatus, PassageView
 from pipelines.image_indexing import ImageIndexing
 from pipelines.ingest import Ingest
 from pipelines.library_embedders import LibraryEmbedders
-from pipelines.look import Look, look
-from pipelines.one_picture import picture_pixels
-from pipelines.own_labels import OwnLabels
+from pipelines.look import Look
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
-from pipelines.picture_files import PictureFiles
-from pipelines.picture_seeing import Eyes, SeeingReader
-from pipelines.recordings import RecordingReader
+from pipelines.senses import Senses
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.spare_cores import SpareCores
-from pipelines.transcribe import TranscribeEvent, Transcriber, TranscriptDone
-from pipelines.transcripts import Transcripts
+from pipelines.transcribe import TranscribeEvent
 from pipelines.turn import Turn
 from pipelines.vector_store import chroma_place
 from pipelines.watch import Watch
@@ -66,18 +61,13 @@ from rag.errors import LibraryError, LibraryLocked, UnsupportedFile
 from rag.image_vectors import ImageVectors
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
-from rag.member_copies import MemberCopies
 from rag.passages import Passages
 from rag.path_text import path_text
-from rag.pdf_pages import PdfPages
 from rag.ports import Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
-from rag.readers.contract import MEGABYTE, ReadLimits
-from rag.readers.registry import READER_VERSIONS, reading_identity, refuse_name
-from rag.reading import DocumentReader
+from rag.readers.registry import READER_VERSIONS, refuse_name
 from rag.records import ChunkDraft, DocumentRow, Hit, ReadDocument
 from rag.roots import Roots
-from rag.sound import SoundReader
 from rag.vectors import Vectors
 from rag.walk import FileRow, View, WalkProblem, walk
 from rag.writer_lock import WriterLock
@@ -130,7 +120,6 @@ class HomeOnThisMachine:
     def __init__(
         self, paths: HomePaths, settings: Settings, engines: Engines, *, write: bool, microphone: Microphone
     ) -> None:
-        self._microphone = microphone
         self.paths = paths
         self._settings = settings
         self._engines = engines
@@ -139,6 +128,7 @@ class HomeOnThisMachine:
             held=BatteryWatch().is_low if settings.device.profile == "quiet" else lambda: False,
             share=(lambda _engine: None) if settings.embed.threads else SpareCores().share,
         )
+        self._senses = Senses(paths, settings, engines, self._foreground, microphone)
         self._indexing = threading.Lock()
         self._watch: Watch | None = None
         try:
@@ -183,6 +173,10 @@ class HomeOnThisMachine:
     def settings(self) -> Settings:
         return self._settings
 
+    @property
+    def pages(self) -> PagePictures:
+        return self._senses.pages
+
     # ------------------------------------------------------------------ parts, made when first needed
 
     @cached_property
@@ -202,7 +196,7 @@ class HomeOnThisMachine:
             embedders=self._embedders,
             engines=self._engines,
             settings=self._settings.search,
-            draw=self._draw,
+            draw=self._senses.pixels,
         )
 
     @cached_property
@@ -217,62 +211,12 @@ class HomeOnThisMachine:
         return self._chunker.split(document)
 
     @cached_property
-    def _read_limits(self) -> ReadLimits:
-        library = self._settings.library
-        return ReadLimits(
-            max_file_bytes=library.max_file_mb * MEGABYTE,
-            max_text_chars=library.max_file_mb * MEGABYTE,
-            max_pages=library.max_pages,
-            timeout_s=library.read_timeout_s,
-            total_timeout_s=30 * library.read_timeout_s,
-            memory_bytes=library.reader_memory_mb * MEGABYTE,
-            draws=True,
-            listens=True,
-        )
-
-    @cached_property
-    def _reader(self) -> DocumentReader:
-        return DocumentReader(self._read_limits)
-
-    @cached_property
-    def _transcriber(self) -> Transcriber:
-        speech = self._engines.speech
-        return Transcriber(
-            open_sound=SoundReader(self._read_limits).open,
-            borrow=speech.borrow,
-            model_id=speech.model_id,
-            transcripts=Transcripts(self.paths.transcripts_dir),
-            foreground=self._foreground,
-        )
-
-    @cached_property
-    def _eyes(self) -> Eyes:
-        own = self._own_labels(self._settings.clip.labels)
-        return Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller, own.compare_if_possible)
-
-    def _own_labels(self, names: Sequence[str]) -> OwnLabels:
-        return OwnLabels(self._engines.clip, names, self.paths.cache_dir / "labels")
-
-    @cached_property
-    def pages(self) -> PagePictures:
-        return PagePictures(PdfPages(self._read_limits), PictureFiles(self._read_limits), self.paths.cache_dir)
-
-    @cached_property
-    def _copies(self) -> MemberCopies:
-        return MemberCopies(self.paths.cache_dir / "inside", self._read_limits)
-
-    @cached_property
     def _ingest(self) -> Ingest:
         return Ingest(
             db=self._db,
             walk=self._walk,
-            reader=RecordingReader(
-                SeeingReader(self._reader, self._eyes, self._foreground),
-                self._transcriber,
-                has_model=self._engines.speech.is_here,
-            ),
-            # Recordings that were not read for want of a recogniser are read when there is one.
-            reading_identity=f"{reading_identity(self._read_limits)} speech={self._engines.speech.is_here()}",
+            reader=self._senses.reader(),
+            reading_identity=self._senses.identity(),
             readers=READER_VERSIONS,
             refuse_name=refuse_name,
             split=lambda blocks: self._chunker.split_blocks(blocks),
@@ -290,7 +234,7 @@ class HomeOnThisMachine:
     def _image_indexing(self) -> ImageIndexing:
         clip = self._engines.clip
         return ImageIndexing(
-            self._image_vectors, self._reader, self._foreground, model_id=clip.model_id, encoder=clip.encoder
+            self._image_vectors, self._senses.files, self._foreground, model_id=clip.model_id, encoder=clip.encoder
         )
 
     def _walk(self, roots: Sequence[str]) -> Iterator[list[FileRow] | WalkProblem]:
@@ -306,7 +250,7 @@ class HomeOnThisMachine:
             search=lambda query, k: self._find(query, k=k)[0],
             borrow_chat=self._engines.chat,
             seeing=self._engines.seeing_voice,
-            pictures=ConversationPictures(read_attachment, self._describe_picture),
+            pictures=ConversationPictures(read_attachment, self._senses.describe),
             conversations=self.conversations,
             split=self._split,
             embed=self._embed if self._embedders.serving_id() else None,
@@ -317,10 +261,6 @@ class HomeOnThisMachine:
             placement=lambda: self._engines.placements_of_an_answer(self._embedders.serving_id()),
             library_is_empty=lambda: count_library(self._db).documents == 0,
         )
-
-    def _describe_picture(self, path: Path, stop: threading.Event) -> str:
-        with DocumentReader(self._read_limits) as reader:
-            return look(path, reader, self._eyes, stop).as_attachment().text
 
     # ------------------------------------------------------------------ asking
 
@@ -346,33 +286,19 @@ class HomeOnThisMachine:
             self._ingest.prefer(embed_first(self._db, [hit.chunk.content_id for hit in hits]))
         return hits, notices
 
-    def _draw(self, path: Path) -> NDArray[np.uint8]:
-        with DocumentReader(self._read_limits) as reader:
-            return picture_pixels(path, reader)
-
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._embedders.to_search_with().embed_passages(texts)
 
     def transcribe(
         self, path: Path, stop: threading.Event, *, exact_words: bool = False
     ) -> Iterator[TranscribeEvent | Notice]:
-        with self._foreground.busy():
-            for event in self._transcriber.transcribe(os.path.realpath(path), stop, exact_words=exact_words):
-                if isinstance(event, TranscriptDone) and not event.stopped:
-                    self._transcriber.forget(event.facts)  # all of it was told
-                yield from self._engines.new_notices()
-                yield event
+        return self._senses.transcribe(path, stop, exact_words=exact_words)
 
     def dictate(self, stop: threading.Event) -> Iterator[DictationEvent]:
-        yield from Dictation(self._microphone, self._engines.speech.borrow, self._foreground).listen(stop)
+        return self._senses.dictate(stop)
 
     def look(self, path: Path, stop: threading.Event, *, labels: Sequence[str] = ()) -> Look:
-        eyes, pictures = self._eyes, self._engines.pictures
-        if labels:
-            self._engines.clip.encoder()  # what is missing is said before the work
-            eyes = Eyes(pictures.ocr, pictures.labeller, self._own_labels(labels).compare)
-        with self._foreground.busy(), DocumentReader(self._read_limits) as reader:
-            return look(path, reader, eyes, stop)
+        return self._senses.look(path, stop, labels=labels)
 
     # ------------------------------------------------------------------ the library
 
@@ -416,7 +342,7 @@ class HomeOnThisMachine:
 
     def on_disk(self, path: str) -> str:
         try:
-            return self._copies.on_disk(path)
+            return self._senses.copies.on_disk(path)
         except UnsupportedFile:
             return path
 
@@ -507,9 +433,9 @@ class HomeOnThisMachine:
         # Whoever indexes or follows was told to stop; what it is in the middle of must not lose the library.
         self._indexing.acquire(timeout=CLOSE_WAIT_S)
         self._engines.close()
-        for part in ("_reader", "_vectors", "pages"):
-            if part in self.__dict__:
-                self.__dict__[part].close()
+        self._senses.close()
+        if "_vectors" in self.__dict__:
+            self._vectors.close()
         self._db.close()
         self._lock.release()
 
