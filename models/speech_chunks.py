@@ -1,11 +1,12 @@
 """Stretches with voices, joined to chunks that a recogniser takes at once, and times mapped back to the recording.
 
-What lies between the stretches is left out: a chunk costs the same however much of it is speech.
+Long pauses between the stretches are left out: a chunk costs the same however much of it is speech.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,29 +17,44 @@ from models.speech import SAMPLE_RATE_HZ, Word
 
 MAX_CHUNK_S = 29.0
 """Whisper takes 30 s at once."""
-FULL_SHARE = 0.85
 KEPT_PAUSE_S = 1.2
 """Between two stretches: Whisper was trained on speech with pauses, and leaves out words where there are none."""
 JOINT_S = 1.0
 """Timestamps are that exact, at worst."""
+AGAIN_S = 0.3
+"""Sound that may be decoded a second time without its last word being heard again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechChunk:
     """Stretches of a recording, one after the other."""
 
-    stretches: tuple[tuple[int, int], ...]
-    """First sample and the one behind the last, in the recording."""
+    parts: tuple[tuple[int, int], ...]
+    """As they were found: first sample and the one behind the last, in the recording."""
 
     @property
-    def is_full(self) -> bool:
-        """More would hardly fit into it."""
-        return sum(end - start for start, end in self.stretches) >= FULL_SHARE * MAX_CHUNK_S * SAMPLE_RATE_HZ
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """The parts with the short pauses between them; what lies between two stretches is left out."""
+        joined = [self.parts[0]]
+        for before, part in itertools.pairwise(self.parts):
+            if before[1] + _kept_pause(before, part) == part[0]:
+                joined[-1] = (joined[-1][0], part[1])
+            else:
+                joined.append(part)
+        return tuple(joined)
+
+    @property
+    def begins(self) -> list[int]:
+        """Where each part begins in the chunk, in samples."""
+        begins = [0]
+        for before, behind in itertools.pairwise(self.parts):
+            begins.append(begins[-1] + before[1] - before[0] + _kept_pause(before, behind))
+        return begins
 
     @property
     def start(self) -> int:
         """Its first sample in the recording."""
-        return self.stretches[0][0]
+        return self.parts[0][0]
 
     def samples(self, recording: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([recording[start:end] for start, end in self.stretches])
@@ -50,7 +66,8 @@ class SpeechChunk:
         is said behind it, it begins at the joint: a recogniser cannot know of joints.
         """
         begins = [0]
-        for start, end in self.stretches[:-1]:
+        stretches = self.stretches
+        for start, end in stretches[:-1]:
             begins.append(begins[-1] + end - start)
         joints_s = [begin / SAMPLE_RATE_HZ for begin in begins[1:]]
         mapped: list[Word] = []
@@ -58,7 +75,7 @@ class SpeechChunk:
         for word in (word for phrase in phrases for word in shared_out(_off_joints(phrase, joints_s))):
             # A word belongs to the stretch in which its middle is: its edges may reach into the neighbours.
             index = self._stretch_at(begins, (word.start_s + word.end_s) / 2)
-            first, last = (sample / SAMPLE_RATE_HZ for sample in self.stretches[index])
+            first, last = (sample / SAMPLE_RATE_HZ for sample in stretches[index])
             offset_s = first - begins[index] / SAMPLE_RATE_HZ
             start_s = min(max(word.start_s + offset_s, first, latest_s), last)
             end_s = min(max(word.end_s + offset_s, start_s), max(last, start_s))
@@ -71,40 +88,45 @@ class SpeechChunk:
         return max(0, bisect.bisect_right(begins, seconds * SAMPLE_RATE_HZ) - 1)
 
 
-def pack_chunks(stretches: Iterable[tuple[int, int]]) -> list[SpeechChunk]:
-    """Join neighbouring stretches to chunks of at most MAX_CHUNK_S; a longer one is cut.
+def pack_chunks(parts: Iterable[tuple[int, int]]) -> list[SpeechChunk]:
+    """Join neighbouring parts to chunks of at most MAX_CHUNK_S; a longer one is cut.
 
     A pause of up to KEPT_PAUSE_S inside a chunk stays, what is longer is left out.
     """
     limit = int(MAX_CHUNK_S * SAMPLE_RATE_HZ)
-    kept_pause = int(KEPT_PAUSE_S * SAMPLE_RATE_HZ)
     packed: list[list[tuple[int, int]]] = []
     filled = 0
-    for start, end in stretches:
+    for start, end in parts:
         for first in range(start, end, limit):
-            last = min(first + limit, end)
-            before = packed[-1][-1] if packed else (0, 0)
-            pause = first - before[1]
-            if packed and pause <= kept_pause and filled + pause + last - first <= limit:
-                packed[-1][-1] = (before[0], last)
-                filled += pause + last - first
-            elif packed and filled + last - first <= limit:
-                packed[-1].append((first, last))
-                filled += last - first
+            part = (first, min(first + limit, end))
+            pause = _kept_pause(packed[-1][-1], part) if packed else 0
+            if packed and filled + pause + part[1] - first <= limit:
+                packed[-1].append(part)
+                filled += pause + part[1] - first
             else:
-                packed.append([(first, last)])
-                filled = last - first
+                packed.append([part])
+                filled = part[1] - first
     return [SpeechChunk(tuple(each)) for each in packed]
 
 
+def _kept_pause(before: tuple[int, int], behind: tuple[int, int]) -> int:
+    """Samples between two parts that a chunk of both keeps."""
+    pause = behind[0] - before[1]
+    return pause if pause <= KEPT_PAUSE_S * SAMPLE_RATE_HZ else 0
+
+
 def without_start(chunk: SpeechChunk, done_samples: int) -> list[tuple[int, int]]:
-    """The stretches of a chunk, as they are in the recording, behind so many samples of it."""
+    """What is left of a chunk behind so many samples of it, as it is in the recording.
+
+    Whisper's seconds are not exact: the end of a part that is hardly more than that is left out with what came before.
+    """
     left: list[tuple[int, int]] = []
-    for start, end in chunk.stretches:
-        begin = start + min(done_samples, end - start)
-        done_samples -= begin - start
-        if begin < end:
-            left.append((begin, end))
+    for (start, end), begin in zip(chunk.parts, chunk.begins, strict=True):
+        done = done_samples - begin
+        if done < AGAIN_S * SAMPLE_RATE_HZ:
+            left.append((start, end))
+        elif end - start - done > JOINT_S * SAMPLE_RATE_HZ:
+            left.append((start + done, end))
     return left
 
 

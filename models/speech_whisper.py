@@ -1,6 +1,6 @@
 """Whisper by faster-whisper on CTranslate2, from files on this disk only.
 
-Sound is first looked through for voices (Silero's detector, which faster-whisper carries), the stretches with voices
+Sound is first looked through for voices (Silero's detector, which faster-whisper carries), the voices with voices
 are joined to chunks of almost 30 s, and these are decoded several at a time. What a chunk leaves out at its end, and
 what does not fill one, goes on in the next: every chunk costs the same, however much of it is speech.
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsDamaged
 from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechSegment, Word
-from models.speech_chunks import SpeechChunk, pack_chunks, shared_out, without_start
+from models.speech_chunks import pack_chunks, shared_out, without_start
 from models.speech_sentences import is_loop, sentences_of
 from models.speech_sound import is_silent, may_be_voice
 from models.whisper_decoding import Decoded, WhisperDecoder
@@ -39,8 +39,9 @@ RETRY_MIN_WORD_PROBABILITY = 0.5
 RETRY_UP_TO_S = 30.0
 MIN_PROGRESS_S = 0.3
 """A chunk that stopped before this said nothing, and would say nothing again."""
-MIN_REST_S = 1.0
-"""What is left of a chunk is worth another one from here on."""
+MIN_REST_S = 1.5
+"""What is left of a chunk is worth another one from here on. Some of Whisper's timestamps are whole seconds: from less
+than this it hears the last word again, or makes one up."""
 MOST_RESTS = 3
 """Times that one stretch goes on in a next chunk."""
 
@@ -49,7 +50,7 @@ MOST_RESTS = 3
 class WhisperOptions:
     """How voices are found and chunks decoded; measured in LOG.md."""
 
-    beam: int = 2
+    beam: int = 3
     batch: int = 4
     """Chunks at a time."""
     voice_threshold: float = 0.2
@@ -117,24 +118,23 @@ class WhisperSpeech:
         """See `models.speech.SpeechModel`."""
         if is_silent(samples):
             return
-        chunks = self._chunks(samples)
-        if not chunks:
+        voices = self._voices(samples)
+        if not voices:
             if is_whole and len(samples) <= RETRY_UP_TO_S * SAMPLE_RATE_HZ and may_be_voice(samples):
                 yield from self._without_detector(samples, language, exact_words)
             return
+        heard_up_to = len(samples)
         if not is_last:
-            chunks, heard_up_to = self._worth_decoding(chunks, len(samples))
-        else:
-            heard_up_to = len(samples)
-        yield from self._recognised(samples, chunks, language, exact_words, stop)
+            voices, heard_up_to = self._worth_decoding(voices, len(samples))
+        yield from self._recognised(samples, voices, language, exact_words, stop)
         if not stop.is_set():
             yield HeardUpTo(heard_up_to)
 
-    def _chunks(self, samples: NDArray[np.float32]) -> list[SpeechChunk]:
+    def _voices(self, samples: NDArray[np.float32]) -> list[tuple[int, int]]:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
 
         options = self._options
-        voices = get_speech_timestamps(
+        found = get_speech_timestamps(
             samples,
             VadOptions(
                 threshold=options.voice_threshold,
@@ -145,30 +145,31 @@ class WhisperSpeech:
                 speech_pad_ms=options.pad_ms,
             ),
         )
-        return pack_chunks([(int(each["start"]), int(each["end"])) for each in voices])
+        return [(int(each["start"]), int(each["end"])) for each in found]
 
-    def _worth_decoding(self, chunks: list[SpeechChunk], samples: int) -> tuple[list[SpeechChunk], int]:
-        """The chunks to decode now, and up to which sample that is: what does not fill a chunk, and chunks that do
-        not fill a batch, come again with what follows them. At least half of the sound is always done with."""
-        wanted = len(chunks) if chunks[-1].is_full else len(chunks) - 1
+    def _worth_decoding(self, voices: list[tuple[int, int]], samples: int) -> tuple[list[tuple[int, int]], int]:
+        """The voices to decode now, and up to which sample that is: the last chunk, and chunks that do not fill a
+        batch, come again with what follows them. At least half of the sound is always done with."""
+        chunks = pack_chunks(voices)
+        wanted = len(chunks) - 1
         if wanted > self._options.batch:
             wanted -= wanted % self._options.batch
         while wanted < len(chunks) and chunks[wanted].start < samples // 2:
             wanted += 1
-        if wanted == len(chunks):
-            return chunks, samples
-        return chunks[:wanted], chunks[wanted].start
+        now = [part for chunk in chunks[:wanted] for part in chunk.parts]
+        return now, chunks[wanted].start if wanted < len(chunks) else samples
 
     def _recognised(
         self,
         samples: NDArray[np.float32],
-        chunks: list[SpeechChunk],
+        voices: list[tuple[int, int]],
         language: str,
         exact_words: bool,
         stop: threading.Event,
     ) -> Iterator[LanguageFound | SpeechSegment]:
-        """Decode chunks lot by lot; a lot's rests are joined to the chunks that wait."""
+        """Decode chunks lot by lot; a lot's rests are packed anew with the voices that wait."""
         heard: list[Word] = []
+        chunks = pack_chunks(voices)
         rests_left = MOST_RESTS * len(chunks)
         while chunks:
             if stop.is_set():
@@ -196,7 +197,7 @@ class WhisperSpeech:
                     rests += rest if _is_worth_it(samples, rest) else []
             if rests and rests_left > 0:
                 rests_left -= 1
-                waiting = [stretch for chunk in chunks for stretch in chunk.stretches]
+                waiting = [part for chunk in chunks for part in chunk.parts]
                 chunks = pack_chunks(sorted([*rests, *waiting]))
             heard.sort(key=lambda word: word.start_s)
             known_to_s = chunks[0].start / SAMPLE_RATE_HZ if chunks else float("inf")
@@ -288,11 +289,11 @@ def cuda_devices() -> int:
         return 0
 
 
-def _is_worth_it(samples: NDArray[np.float32], stretches: Sequence[tuple[int, int]]) -> bool:
+def _is_worth_it(samples: NDArray[np.float32], voices: Sequence[tuple[int, int]]) -> bool:
     """Long enough for a word, and not silent."""
-    if sum(end - start for start, end in stretches) < MIN_REST_S * SAMPLE_RATE_HZ:
+    if sum(end - start for start, end in voices) < MIN_REST_S * SAMPLE_RATE_HZ:
         return False
-    return not all(is_silent(samples[start:end]) for start, end in stretches)
+    return not all(is_silent(samples[start:end]) for start, end in voices)
 
 
 def is_doubtful(decoded: Decoded) -> bool:

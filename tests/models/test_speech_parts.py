@@ -48,8 +48,15 @@ def test_stretches_are_joined_up_to_what_is_taken_at_once() -> None:
 def test_a_short_pause_stays_inside_a_chunk_and_none_lies_between_two() -> None:
     chunks = pack_chunks([(0, 14 * S), (15 * S, 28 * S), (29 * S, 40 * S), (43 * S, 44 * S)])
     assert [each.stretches for each in chunks] == [((0, 28 * S),), ((29 * S, 40 * S), (43 * S, 44 * S))]
-    assert chunks[0].is_full
-    assert not chunks[1].is_full
+
+
+def test_a_chunk_keeps_its_parts_so_that_it_can_be_packed_anew() -> None:
+    parts = [(0, 14 * S), (15 * S, 28 * S), (29 * S, 40 * S)]
+    (first, second) = pack_chunks(parts)
+    assert [*first.parts, *second.parts] == parts
+    assert first.begins == [0, 15 * S]
+    again = pack_chunks([(26 * S, 28 * S), *second.parts])
+    assert [each.stretches for each in again] == [((26 * S, 40 * S),)]
 
 
 def test_words_of_a_chunk_stand_where_they_were_said_and_never_run_backwards() -> None:
@@ -80,6 +87,13 @@ def test_what_is_left_of_a_chunk_is_what_lies_behind_a_place_in_it() -> None:
     assert without_start(chunk, 3 * S) == [(8 * S, 10 * S), (60 * S, 65 * S)]
     assert without_start(chunk, 6 * S) == [(61 * S, 65 * S)]
     assert without_start(chunk, 10 * S) == []
+
+
+def test_seconds_that_are_not_exact_leave_neither_half_a_word_nor_hide_a_whole_part() -> None:
+    (chunk,) = pack_chunks([(0, 10 * S), (10 * S, 12 * S)])
+    assert without_start(chunk, int(9.2 * S)) == [(10 * S, 12 * S)]
+    assert without_start(chunk, int(10.2 * S)) == [(10 * S, 12 * S)]
+    assert without_start(chunk, int(11.2 * S)) == []
 
 
 @pytest.mark.parametrize(
