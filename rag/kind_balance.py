@@ -65,8 +65,8 @@ def kind_meant(text: str) -> Kind | None:
 def without_medium(text: str) -> str:
     """A query without the words that only say in what form to look for something: "photo of a cat" is about a cat.
 
-    Descriptions of pictures begin with such words, some with this one and some with that: in a small library they would
-    count as rare, as much as what the query is about. One that has nothing besides stays as it is.
+    Descriptions of pictures begin with such words, some with this one and some with that: in a small library they are
+    rare, and would decide as much as what the query is about. One that has nothing besides stays as it is.
     """
     rest = _MEDIUM.sub(" ", text)
     return rest if words_of(rest) else text

@@ -124,8 +124,10 @@ class Search:
             return Found(self._newest(parsed, scope, k, join) if parsed.filters else [], tuple(notes))
         limit = max(OVERFETCH * k, FETCHED_AT_LEAST)
         meant = self._scope_of_kind_meant(parsed)
-        said = parsed.text if parsed.phrases or not kind_meant(parsed.text) else without_medium(parsed.text)
-        words = self._keyword_index.find(said, limit=limit, within=scope)
+        words = self._keyword_index.find(parsed.text, limit=limit, within=scope)
+        about = parsed.text if parsed.phrases or not kind_meant(parsed.text) else without_medium(parsed.text)
+        if about != parsed.text and words.decided:
+            words = replace(words, decided=self._keyword_index.find(about, limit=limit, within=scope).decided)
         if words.misspelt:
             unknown = ", ".join(f"“{word}”" for word in words.misspelt)
             notes.append(f"no file has {unknown}: similar words were looked for")
@@ -138,7 +140,7 @@ class Search:
             (pictures, IMAGES_WEIGHT),
         ]
         if meant is not None:
-            of_kind = self._keyword_index.find(said, limit=limit, within=meant)
+            of_kind = self._keyword_index.find(about, limit=limit, within=meant)
             rankings += [
                 (of_kind.ranked, WORDS_WEIGHT),
                 ([hit.chunk_id for hit in near_of_kind], VECTORS_WEIGHT),
