@@ -8,8 +8,6 @@ system's ends it when it takes longer than its parent waits.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -21,25 +19,20 @@ from rag.pdf_places import draw_page, find_lines
 from rag.readers.contract import ReadLimits, check_file_size
 from rag.readers.pdf import open_pdf
 from rag.readers.registry import choose_reader
-from rag.reading_worker import confine, write_frame
+from rag.reading_worker import ALARM_GRACE_S, confine, set_alarm, take_pipes, write_frame
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
-
-ALARM_GRACE_S = 5.0
 
 
 def main() -> None:
     """Answer one request. `sys.argv[2]` is the limits as JSON."""
     import pypdfium2  # before `confine`: what it loads must be there
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the parent decides
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    request: dict[str, Any] = json.loads(sys.stdin.buffer.read().decode("utf-8", "surrogatepass"))
+    requests, answers = take_pipes()
+    request: dict[str, Any] = json.loads(requests.read().decode("utf-8", "surrogatepass"))
     limits = ReadLimits(**json.loads(sys.argv[2]))
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, limits.timeout_s + ALARM_GRACE_S)
+    set_alarm(limits.timeout_s + ALARM_GRACE_S)
     confine(limits)
     try:
         if "draw" in request:
