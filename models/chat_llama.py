@@ -23,7 +23,6 @@ from models.chat import (
     Finish,
     GenerationOptions,
     ImagePart,
-    PictureProgress,
     PromptProgress,
     TextDelta,
     Usage,
@@ -262,13 +261,7 @@ class ChatLlama:
         assert self._vision is not None  # or there would be no picture in the prompt
         if stop.is_set():
             raise Aborted
-        chunks: tuple[Embeddings, ...] = ()
-        with closing(self._vision.embeddings(span.image, stop)) as making:
-            while not chunks:
-                try:
-                    yield PictureProgress(*next(making))
-                except StopIteration as made:
-                    chunks = made.value
+        chunks = yield from self._vision.embeddings(span.image, stop)
         return chunks[span.chunk]
 
     def _read_picture(

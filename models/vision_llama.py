@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from models.chat import ImagePart
+from models.chat import ImagePart, PictureProgress
 from models.engine_thread import compute
 from models.errors import EngineFailed, UnsupportedInput, WeightsDamaged
 from models.fit import PICTURES_KEPT_BYTES
@@ -95,8 +95,8 @@ class LlamaVision:
 
     def embeddings(
         self, image: ImagePart, stop: threading.Event
-    ) -> Generator[tuple[int, int], None, tuple[Embeddings, ...]]:
-        """Of each chunk in its layout, in order; made once, then kept. Yields how many are made, and of how many.
+    ) -> Generator[PictureProgress, None, tuple[Embeddings, ...]]:
+        """Of each chunk in its layout, in order; made once, then kept. Yields before each one is made.
 
         Raises Aborted soon after `stop` is set, EngineFailed, WeightsDamaged.
         """
@@ -111,7 +111,7 @@ class LlamaVision:
                 raise EngineFailed("the picture takes another place than foreseen", hint="try another picture")
             shapes = [(chunk, layout) for chunk, layout in chunks if isinstance(layout, ChunkShape)]
             for chunk, shape in shapes:
-                yield len(made), len(shapes)
+                yield PictureProgress(len(made), len(shapes))
                 made.append(self._encode(chunk, shape.tokens, stop))
         self.pictures_encoded += 1
         self.encode_s += time.perf_counter() - started_s
