@@ -84,7 +84,7 @@ class Finding:
         encoder = self._engines.clip.encoder()
         vector = encoder.encode_image(self._draw(Path(query.like)))
         known = self._image_vectors.identity()
-        if known != ImageEncoderIdentity.of(encoder) or not self._image_vectors.count():
+        if known != ImageEncoderIdentity.of(encoder) or self._image_vectors.empty:
             by = f"with {encoder.model_id} " if known is not None else ""
             notice = Notice(
                 f"no picture of the library was looked at {by}yet", "index its folders again: homebody index"
@@ -117,7 +117,7 @@ class Finding:
     def _image_encoder(self, notices: list[Notice]) -> ImageEncoder | None:
         """None where no picture has a vector, or there is no CLIP; said where one is and does not work."""
         known = self._image_vectors.identity()
-        if known is None or known.model_id != self._engines.clip.model_id() or not self._image_vectors.count():
+        if known is None or known.model_id != self._engines.clip.model_id() or self._image_vectors.empty:
             return None
         try:
             return self._engines.clip.encoder()

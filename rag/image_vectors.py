@@ -150,10 +150,10 @@ class ImageVectors:
                 [(place, blob, content_id) for place, blob in enumerate(blobs)],
             )
 
-    def count(self) -> int:
-        """Pictures that have a vector."""
-        ((count,),) = self._db.query("SELECT count(DISTINCT content_id) FROM image_vectors WHERE length(vector) > 0")
-        return int(count)
+    @property
+    def empty(self) -> bool:
+        """No picture has a vector. Asked at every search: it does not count them."""
+        return not self._db.query("SELECT 1 FROM image_vectors WHERE length(vector) > 0 LIMIT 1")
 
     def like_text(self, query: str, encoder: ImageEncoder, *, limit: int = MOST_HITS) -> list[ImageHit]:
         """Pictures that stand out for what a text says, best first; none where the vectors are another encoder's."""

@@ -137,7 +137,7 @@ def test_a_picture_that_has_no_vector_is_not_asked_for_again(db: LibraryDb, imag
     broken = add_picture(db, "/broken.png", "broken")
     images.store(broken, [])
     assert images.waiting() == []
-    assert images.count() == 0
+    assert images.empty
     assert images.like_text("red", encoder) == []
 
 
