@@ -10,23 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from typing import IO, Any
 
 from rag.errors import DamagedFile, ReadError
 from rag.member_opening import open_anywhere
 from rag.readers.clean_text import clean_title
 from rag.readers.contract import MEGABYTE, ReadLimits, has_changed
 from rag.readers.registry import choose_reader
-from rag.reading_worker import (
-    ALARM_GRACE_S,
-    PAYLOAD,
-    confine,
-    leave_with_parent,
-    read_frame,
-    set_alarm,
-    take_pipes,
-    write_frame,
-)
+from rag.reading_worker import PAYLOAD, Talk, confine, leave_with_parent, read_frame, take_pipes
 
 
 def main() -> None:
@@ -38,26 +28,21 @@ def main() -> None:
     request = read_frame(requests)
     if request is None:
         return
+    talk = Talk(requests, answers, limits.timeout_s)
+    talk.working()
     try:
-        _unpack(str(request["path"]), limits, answers)
+        _unpack(str(request["path"]), limits, talk)
     except ReadError as error:
-        _tell(answers, {"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}}, limits)
+        talk.tell({"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}})
     except Exception as error:  # the worker's outermost frame
         traceback.print_exception(error)
         what = f"it cannot be unpacked ({type(error).__name__}: {clean_title(str(error))})"
         told = {"type": DamagedFile.__name__, "message": what, "hint": "open the file around it in its own program"}
-        _tell(answers, {"error": told}, limits)
+        talk.tell({"error": told})
 
 
-def _unpack(path: str, limits: ReadLimits, answers: IO[bytes]) -> None:
-    set_alarm(limits.timeout_s + ALARM_GRACE_S)
+def _unpack(path: str, limits: ReadLimits, talk: Talk) -> None:
     with open_anywhere(path, limits, choose_reader) as (file, on_disk):
         while piece := file.stream.read(MEGABYTE):
-            _tell(answers, {"piece": True, PAYLOAD: piece}, limits)
-        _tell(answers, {"changed" if has_changed(on_disk) else "done": True}, limits)
-
-
-def _tell(answers: IO[bytes], frame: dict[str, Any], limits: ReadLimits) -> None:
-    set_alarm(0)  # the parent takes its time
-    write_frame(answers, frame)
-    set_alarm(limits.timeout_s + ALARM_GRACE_S)
+            talk.tell({"piece": True, PAYLOAD: piece})
+        talk.tell({"changed" if has_changed(on_disk) else "done": True})

@@ -51,7 +51,7 @@ def main() -> None:
     refuse_name: RefuseName = getattr(registry, "refuse_name", lambda _name: None)
     leave_with_parent(requests.fileno())
     confine(limits)
-    talk = _Talk(requests, answers, limits.timeout_s)
+    talk = Talk(requests, answers, limits.timeout_s)
     write_frame(answers, {"ready": True})
     session = ReadingSession(limits, choose_reader, refuse_name, talk.tell, talk.ask)
     while (request := read_frame(requests)) is not None:
@@ -60,7 +60,7 @@ def main() -> None:
         set_alarm(0)
 
 
-class _Talk:
+class Talk:
     """Frames to and from the parent. While it is not the parent's turn, the system's alarm clock runs."""
 
     def __init__(self, requests: IO[bytes], answers: IO[bytes], timeout_s: float) -> None:
@@ -69,6 +69,7 @@ class _Talk:
         self._timeout_s = timeout_s
 
     def working(self) -> None:
+        """The worker's turn begins."""
         set_alarm(self._timeout_s + ALARM_GRACE_S)
 
     def tell(self, frame: dict[str, Any]) -> None:
