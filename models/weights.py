@@ -20,6 +20,7 @@ from models.catalog import Catalog, ModelEntry, ModelFile, load_catalog
 from models.checksum import FileStamp, OnBytes, sha256_of
 from models.errors import WeightsDamaged, WeightsMissing
 from models.gguf_header import GgufHeader, read_gguf_header
+from models.user_gguf import model_in_folder
 
 PARTIAL_DIR = ".partial"
 STAMP_FILE = ".verified.json"
@@ -151,8 +152,9 @@ class Weights:
         return model
 
     def open_user_gguf(self, path: Path) -> UserGguf:
-        """A GGUF file of the user's own, by path. Raises WeightsMissing, WeightsDamaged."""
-        return UserGguf(path, read_gguf_header(path))
+        """A GGUF file of the user's own, or the model in a folder with one. Raises WeightsMissing, WeightsDamaged."""
+        file = model_in_folder(path) if path.is_dir() else path
+        return UserGguf(file, read_gguf_header(file))
 
     def _checked(self, model_id: str, on_bytes: OnBytes | None, *, trust_stamp: bool) -> InstalledModel:
         entry = self.catalog.entry(model_id)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.errors import ModelError, WeightsMissing
 from models.fit import needed_for_pictures_bytes, needed_memory_bytes
-from models.user_gguf import mmproj_beside, model_in_folder
+from models.user_gguf import mmproj_beside
 from pipelines.engine_room import EngineRoom
 from pipelines.models_listing import installed_default
 
@@ -86,7 +86,7 @@ class ChatChoices:
         return self._of_catalogue(named)
 
     def _of_user(self, path: Path) -> ChatChoice:
-        own = self._room.weights.open_user_gguf(model_in_folder(path) if path.is_dir() else path)
+        own = self._room.weights.open_user_gguf(path)
         mmproj, unfit = None, None
         try:
             mmproj = mmproj_beside(own.header)

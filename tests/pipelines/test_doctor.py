@@ -34,6 +34,7 @@ from pipelines.offline_guard import Attempt
 from pipelines.paths import HomePaths
 from pipelines.settings import ChatSettings, EmbedSettings, Settings
 from rag.library_db import LibraryDb
+from scripts.make_tiny_vlm import write_tiny_vlm
 from tests.fakes import CountableEmbedder
 from tests.machines import GB, inventory, nvidia_desktop, two_core_vm
 from tests.rag.stored_library import embed_all, record
@@ -209,6 +210,16 @@ def test_a_chat_file_of_the_user_s_own(home: HomePaths, tmp_path: Path) -> None:
     own = Settings(chat=ChatSettings(model=str(tmp_path / "mine.gguf")))
     assert check_weights(subject(home, settings=own), "chat").status == "fail"
     assert "not in the catalogue" in check_memory(subject(home, settings=own)).detail
+
+
+def test_a_chat_model_in_a_folder_of_the_user_s_own(home: HomePaths, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    own = Settings(chat=ChatSettings(model=str(folder)))
+    empty = check_weights(subject(home, settings=own), "chat")
+    assert (empty.status, empty.remedy) == ("fail", "name the .gguf file itself")
+    model, _ = write_tiny_vlm(folder, "gemma")
+    assert check_weights(subject(home, settings=own), "chat") == Check("chat weights", "ok", f"{model}, your own file")
 
 
 @pytest.mark.parametrize(("free", "status"), [(20 * GB, "ok"), (120_000_000, "warn"), (10_000_000, "fail")])
