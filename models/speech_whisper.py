@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,15 +177,13 @@ class WhisperSpeech:
                 return
             lot, chunks = chunks[: self._options.batch], chunks[self._options.batch :]
             rests: list[tuple[int, int]] = []
-            try:
+            with self._failures_told():
                 encoded = self._loaded().encode([chunk.samples(samples) for chunk in lot])
                 if not language:
                     found = self._loaded().language(encoded)
                     yield found
                     language = found.language
                 decoded = self._loaded().decode(encoded, language, beam=self._options.beam, exact_words=exact_words)
-            except (RuntimeError, ValueError) as error:
-                raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
             for chunk, first_try in zip(lot, decoded, strict=True):
                 result: Decoded | None = first_try
                 if is_doubtful(first_try):
@@ -208,7 +207,7 @@ class WhisperSpeech:
     def _careful(self, samples: NDArray[np.float32], language: str, exact_words: bool) -> Decoded | None:
         """One chunk decoded alone, with a wider beam and, where that does not help, at random; None where it is still
         doubtful, or more likely no speech."""
-        try:
+        with self._failures_told():
             encoded = self._loaded().encode([samples])
             for temperature in CAREFUL_TEMPERATURES:
                 (decoded,) = self._loaded().decode(
@@ -218,8 +217,6 @@ class WhisperSpeech:
                     return None  # of the sound, not of the try
                 if not is_doubtful(decoded):
                     return decoded
-        except (RuntimeError, ValueError) as error:
-            raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
         return None
 
     def _without_detector(
@@ -227,7 +224,10 @@ class WhisperSpeech:
     ) -> Iterator[LanguageFound | SpeechSegment]:
         """A short recording in which no voice was detected, though it is loud enough for one: the detector misses
         some. Only what Whisper is sure of counts."""
-        found = LanguageFound(language, 1.0) if language else self._loaded().language(self._loaded().encode([samples]))
+        found = LanguageFound(language, 1.0)
+        if not language:
+            with self._failures_told():
+                found = self._loaded().language(self._loaded().encode([samples]))
         decoded = self._careful(samples, found.language, exact_words)
         if decoded is None or not decoded.phrases:
             return
@@ -236,6 +236,14 @@ class WhisperSpeech:
         if not language:
             yield found
         yield from sentences_of([word for phrase in decoded.phrases for word in shared_out(phrase)])
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Raises EngineFailed for what CTranslate2 raises in the block."""
+        try:
+            yield
+        except (RuntimeError, ValueError) as error:
+            raise EngineFailed(f"{self.model_id} could not transcribe: {error}", hint=_FAILED_HINT) from error
 
     # ------------------------------------------------------------------ loading
 
