@@ -15,7 +15,7 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path, PurePath
 
-from rag import errors
+from rag.error_frames import error_from_json
 from rag.errors import FileChanges, ReadError, TooLarge, UnsupportedFile
 from rag.member_opening import split_path
 from rag.path_text import path_text
@@ -29,17 +29,6 @@ SHOWN = frozenset(
     {"picture", "recording", "pdf", "docx", "pptx", "xlsx", "odt", "ods", "odp", "xls", "rtf", "csv", "text", "epub"}
 )
 """Formats that are copied."""
-_ERROR_TYPES = {
-    each.__name__: each
-    for each in (
-        errors.ReadError,
-        errors.UnsupportedFile,
-        errors.EncryptedFile,
-        errors.DamagedFile,
-        errors.EmptyFile,
-        errors.TooLarge,
-    )
-}
 
 
 class MemberCopies:
@@ -117,11 +106,13 @@ class MemberCopies:
                     case {"changed": _}:
                         raise FileChanges(f"{name} changes while it is being read", hint="index it again")
                     case {"error": told}:
-                        raise _ERROR_TYPES.get(told["type"], ReadError)(str(told["message"]), hint=str(told["hint"]))
+                        raise error_from_json(told)
                     case _:
                         continue
         except WorkerLost as lost:
             raise lost.as_read_error(name, self._limits) from lost
+        except ValueError as error:
+            raise process.lost("protocol", str(error)).as_read_error(name, self._limits) from error
         finally:
             process.kill()
 

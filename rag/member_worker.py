@@ -11,6 +11,7 @@ import json
 import sys
 import traceback
 
+from rag.error_frames import error_to_json
 from rag.errors import DamagedFile, ReadError
 from rag.member_opening import open_anywhere
 from rag.readers.clean_text import clean_title
@@ -33,12 +34,12 @@ def main() -> None:
     try:
         _unpack(str(request["path"]), limits, talk)
     except ReadError as error:
-        talk.tell({"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}})
+        talk.tell({"error": error_to_json(error)})
     except Exception as error:  # the worker's outermost frame
         traceback.print_exception(error)
         what = f"it cannot be unpacked ({type(error).__name__}: {clean_title(str(error))})"
-        told = {"type": DamagedFile.__name__, "message": what, "hint": "open the file around it in its own program"}
-        talk.tell({"error": told})
+        told = DamagedFile(what, hint="open the file around it in its own program")
+        talk.tell({"error": error_to_json(told)})
 
 
 def _unpack(path: str, limits: ReadLimits, talk: Talk) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
+from rag.error_frames import error_to_json
 from rag.errors import DamagedFile, ReadError
 from rag.member_opening import open_anywhere
 from rag.pdf_places import draw_page, find_lines
@@ -40,9 +41,9 @@ def main() -> None:
         else:
             _find(request["find"], limits, answers)
     except ReadError as error:
-        write_frame(answers, {"error": type(error).__name__, "message": str(error), "hint": error.hint})
+        write_frame(answers, {"error": error_to_json(error)})
     except (pypdfium2.PdfiumError, ValueError, MemoryError) as error:
-        write_frame(answers, {"error": "DamagedFile", "message": f"the page cannot be shown ({error})", "hint": ""})
+        write_frame(answers, {"error": error_to_json(DamagedFile(f"the page cannot be shown ({error})"))})
 
 
 def _draw(wanted: Mapping[str, Any], limits: ReadLimits, answers: IO[bytes]) -> None:

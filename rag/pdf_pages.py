@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
+from rag.error_frames import error_from_json
+from rag.errors import DamagedFile, TooLarge
 from rag.path_text import path_text
 from rag.pdf_places import MAX_PIXELS, Box, DrawnPage
 from rag.readers.contract import ReadLimits
@@ -32,7 +33,6 @@ WATCH_EVERY_S = 0.1
 MAX_FRAME_BYTES = 1 << 20
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from rag.pdf_page_worker import main; main()"
-_ERROR_TYPES = {each.__name__: each for each in (ReadError, DamagedFile, EmptyFile, EncryptedFile, TooLarge)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class PdfPages:
         answer = io.BytesIO(self._ask({"draw": {"path": path, "page": page}}))
         try:
             frame = read_frame(answer, MAX_FRAME_BYTES)
+            told = error_from_json(frame["error"]) if frame is not None and "error" in frame else None
         except ValueError as error:
             raise DamagedFile(
                 f"{name}: page {page} cannot be shown", hint="open the file in its own program"
@@ -87,8 +88,8 @@ class PdfPages:
                 f" {self._limits.memory_bytes >> 20:,} MB",
                 hint="open the file in its own program",
             )
-        if "error" in frame:
-            raise _ERROR_TYPES.get(frame["error"], ReadError)(f"{name}: {frame['message']}", hint=frame["hint"])
+        if told is not None:
+            raise type(told)(f"{name}: {told}", hint=told.hint)
         drawn = DrawnPage(
             int(frame["width_px"]),
             int(frame["height_px"]),

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any
 
-from rag import errors
+from rag.error_frames import error_from_json
 from rag.errors import DamagedFile, FileChanges, ReadError
 from rag.member_paths import REST, clean_member_path
 from rag.path_text import path_text
@@ -30,18 +30,6 @@ from rag.records import KINDS, Block, DocumentFacts, Locator, ReadDocument
 
 MAX_WORKERS_LOST = 20
 """By files inside one file, until the rest of it is given up."""
-
-_ERROR_TYPES: dict[str, type[ReadError]] = {
-    each.__name__: each
-    for each in (
-        errors.ReadError,
-        errors.UnsupportedFile,
-        errors.EncryptedFile,
-        errors.DamagedFile,
-        errors.EmptyFile,
-        errors.TooLarge,
-    )
-}
 
 
 class ReadStopped(Exception):
@@ -377,9 +365,9 @@ class _Following:
             case "failed":
                 if len(self._levels) == 1:
                     raise ValueError(kind)
-                return self._failed(_error(told))
+                return self._failed(error_from_json(told))
             case "error":
-                raise _AnsweredError(_error(told))
+                raise _AnsweredError(error_from_json(told))
             case "changed":
                 raise _AnsweredError(
                     FileChanges(
@@ -420,10 +408,6 @@ class _Following:
 def _block(told: list[Any]) -> Block:
     text, locator, headings, syntax = told
     return Block(text, Locator.from_json(locator), tuple(headings), syntax)
-
-
-def _error(told: dict[str, Any]) -> ReadError:
-    return _ERROR_TYPES[told["type"]](str(told["message"]), hint=str(told["hint"]))
 
 
 def _unreadable(path: str, error: OSError) -> ReadError:

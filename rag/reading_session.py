@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, Literal
 
+from rag.error_frames import error_to_json
 from rag.errors import DamagedFile, EmptyFile, ReadError, TooLarge
 from rag.member_budget import Budget, Exhausted, open_member
 from rag.member_opening import open_anywhere
@@ -83,9 +84,9 @@ class ReadingSession:
         try:
             self._read(path, with_members, tuple(resume))
         except ReadError as error:
-            self._tell({"error": _error_to_json(error)})
+            self._tell({"error": error_to_json(error)})
         except Exception as error:
-            self._tell({"error": _error_to_json(self._as_read_error(error, _name(path)))})
+            self._tell({"error": error_to_json(self._as_read_error(error, _name(path)))})
 
     def _read(self, path: str, with_members: bool, resume: tuple[int, ...]) -> None:
         with open_anywhere(path, self._limits, self._choose_reader) as (file, on_disk):
@@ -224,7 +225,7 @@ class ReadingSession:
 
     def _rest(self, outer: OpenedFile, place: tuple[int, ...], error: ReadError) -> None:
         self._tell({"member": self._announced(f"{outer.path}/{REST}", place, 0, 0)})
-        self._tell({"failed": _error_to_json(error)})
+        self._tell({"failed": error_to_json(error)})
 
     def _member(
         self, outer: OpenedFile, member: Member | ReadError, told: str, place: tuple[int, ...], resume: tuple[int, ...]
@@ -232,7 +233,7 @@ class ReadingSession:
         path = f"{outer.path}/{told}"
         if isinstance(member, ReadError):
             self._tell({"member": self._announced(path, place, 0, 0)})
-            self._tell({"failed": _error_to_json(member)})
+            self._tell({"failed": error_to_json(member)})
             return
         if not resume:
             self._budget.spend_member()
@@ -244,13 +245,13 @@ class ReadingSession:
             if exhausted.was_told:  # by what is inside this one: as far as it goes it was read
                 self._tell({"end": True})
             else:
-                self._tell({"failed": _error_to_json(exhausted.error)})
+                self._tell({"failed": error_to_json(exhausted.error)})
                 exhausted.was_told = True
             raise
         except ReadError as error:
-            self._tell({"failed": _error_to_json(error)})
+            self._tell({"failed": error_to_json(error)})
         except Exception as error:
-            self._tell({"failed": _error_to_json(self._as_read_error(error, _name(path)))})
+            self._tell({"failed": error_to_json(self._as_read_error(error, _name(path)))})
         else:
             if wanted:
                 self._tell({"end": True})
@@ -284,10 +285,6 @@ class ReadingSession:
 
 def block_to_json(block: Block) -> list[Any]:
     return [block.text, block.locator.to_json(), block.heading_path, block.syntax]
-
-
-def _error_to_json(error: ReadError) -> Frame:
-    return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
 
 
 def _name(path: str) -> str:

@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag import errors
-from rag.errors import FileChanges, ReadError
+from rag.error_frames import error_from_json
+from rag.errors import FileChanges
 from rag.path_text import path_text
 from rag.reader_process import Patience, ReaderProcess, WorkerLost
 from rag.readers.contract import ReadLimits
@@ -28,16 +28,6 @@ from rag.reading_worker import FRAME_LENGTH
 from rag.sound_decoding import PIECE_SAMPLES, SAMPLE_RATE_HZ
 from rag.sound_worker import JSON_FRAME, SAMPLES_FRAME
 
-_ERROR_TYPES: dict[str, type[ReadError]] = {
-    each.__name__: each
-    for each in (
-        errors.ReadError,
-        errors.UnsupportedFile,
-        errors.DamagedFile,
-        errors.EmptyFile,
-        errors.TooLarge,
-    )
-}
 _SAMPLE_BYTES = 4
 
 
@@ -149,11 +139,12 @@ def _next(
             if frame is None:
                 continue
             if "error" in frame:
-                told = frame["error"]
-                raise _ERROR_TYPES[told["type"]](str(told["message"]), hint=str(told["hint"]))
+                raise error_from_json(frame["error"])
             return frame
     except WorkerLost as lost:
         raise lost.as_read_error(path_text(PurePath(path).name), limits) from lost
+    except ValueError as error:
+        raise process.lost("protocol", str(error)).as_read_error(path_text(PurePath(path).name), limits) from error
 
 
 def _facts(path: str, told: dict[str, Any]) -> SoundFacts:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import IO, Any
 
+from rag.error_frames import error_to_json
 from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.member_opening import open_anywhere
 from rag.path_text import path_text
@@ -102,7 +103,7 @@ def _decode(path: str, limits: ReadLimits, requests: IO[bytes], answers: IO[byte
 
 
 def _told(error: ReadError) -> dict[str, Any]:
-    return {"error": {"type": type(error).__name__, "message": str(error), "hint": error.hint}}
+    return {"error": error_to_json(error)}
 
 
 def _tell(answers: IO[bytes], frame: dict[str, Any]) -> None:
