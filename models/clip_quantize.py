@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from models.clip_probes import PROBE_TEXTS, probe_pictures
 from models.errors import EngineFailed, ModelError
 from models.integer_transformer import Rounding, integer_transformer
 from models.onnx_session import read_model, simplify
-from models.quantize import LEAST_COSINE, Fidelity, QuantizationKind, fidelity, quantize, refuse_below
+from models.quantize import LEAST_COSINE, Fidelity, QuantizationKind, fidelity, median_s, quantize, refuse_below
 
 LOGGER = logging.getLogger(__name__)
 
@@ -32,7 +30,6 @@ _INT8_WAYS: tuple[Rounding | None, ...] = ("all", "row", None)
 """The quickest that keeps enough is taken: rewritten with a scale for all tokens, with one for each, or as the own
 quantiser of ONNX Runtime does it, which takes any graph."""
 _OTHER_WAYS: tuple[Rounding | None, ...] = (None,)
-_TIMED_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +161,10 @@ def compare(source: ClipFiles, made: ClipFiles, samples: Samples, *, threads: in
         fidelity(*(list(each.encode_texts(samples.texts)) for each in (before, after))),
         source.bytes,
         made.bytes,
-        _median_s(lambda: before.encode_preprocessed(prepared[0])),
-        _median_s(lambda: after.encode_preprocessed(prepared[0])),
-        _median_s(lambda: before.encode_texts(samples.texts[:1])),
-        _median_s(lambda: after.encode_texts(samples.texts[:1])),
+        median_s(lambda: before.encode_preprocessed(prepared[0])),
+        median_s(lambda: after.encode_preprocessed(prepared[0])),
+        median_s(lambda: before.encode_texts(samples.texts[:1])),
+        median_s(lambda: after.encode_texts(samples.texts[:1])),
     )
 
 
@@ -190,13 +187,3 @@ def _rewrite(source: Path, target: Path, way: Rounding) -> None:
         raise EngineFailed(f"{source} has no transformer's blocks that are known")
     target.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(made, str(target))
-
-
-def _median_s(run: Callable[[], object]) -> float:
-    run()
-    times = []
-    for _ in range(_TIMED_RUNS):
-        began_s = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began_s)
-    return statistics.median(times)

@@ -9,8 +9,10 @@ refused. Works on files, since the quantisers do. Knows nothing of pictures or t
 from __future__ import annotations
 
 import logging
+import statistics
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +30,7 @@ QuantizationKind = Literal["int8", "int4"]
 INT4_BLOCK = 32
 LEAST_COSINE = 0.99
 """What a copy must keep, unless the user states another number."""
+_TIMED_RUNS = 5
 _INT8_OPERATORS = ["MatMul", "Gemm", "Gather"]
 _INT4_LEAST_OPSET = 21
 """The quantiser writes com.microsoft operators, and takes graphs of this standard set or an older one."""
@@ -80,6 +83,17 @@ def refuse_below(found: Fidelity, least: float, what: str) -> None:
             f"{least:.4f} is asked for",
             hint="use the float model, or state a lower fidelity: --least-cosine",
         )
+
+
+def median_s(run: Callable[[], object]) -> float:
+    """What one of some runs takes, after one that warms up."""
+    run()
+    times = []
+    for _ in range(_TIMED_RUNS):
+        began_s = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began_s)
+    return statistics.median(times)
 
 
 def _to_int8(source: Path, target: Path) -> None:

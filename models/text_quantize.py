@@ -7,10 +7,7 @@ passages in order. A copy under the fidelity asked for is refused, and nothing o
 from __future__ import annotations
 
 import shutil
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,14 +18,13 @@ from numpy.typing import NDArray
 from models.checksum import unchanged_sha256_of
 from models.embed_text_onnx import OnnxTextEmbedder
 from models.errors import EngineFailed, WeightsDamaged
-from models.quantize import LEAST_COSINE, Fidelity, QuantizationKind, fidelity, quantize, refuse_below
+from models.quantize import LEAST_COSINE, Fidelity, QuantizationKind, fidelity, median_s, quantize, refuse_below
 from models.rerank_onnx import OnnxReranker
 from models.user_files import TextModelFolder, read_text_model_folder
 
 TextTask = Literal["embed", "rerank"]
 SMALLER_SHARE = 0.9
 """A copy that is larger than this part of its original was quantised before: there is nothing left to round."""
-_TIMED_RUNS = 5
 QUERIES = ("when is the rent due", "how do I bleed a radiator", "Wer hat die Heizung gewartet?", "error code E42")
 PASSAGES = (
     "The rent is due on the first of each month and is paid by standing order.",
@@ -95,7 +91,7 @@ def quantize_text_model(
         working.rename(target)
     finally:
         shutil.rmtree(working, ignore_errors=True)
-    return QuantizedText(target, report.task, report.fidelity, before, after, report.text_s_before, report.text_s_after)
+    return replace(report, folder=target, bytes_before=before, bytes_after=after)
 
 
 def _compared(plain: TextModelFolder, copy: TextModelFolder, max_tokens: int, threads: int) -> QuantizedText:
@@ -104,7 +100,7 @@ def _compared(plain: TextModelFolder, copy: TextModelFolder, max_tokens: int, th
     except WeightsDamaged:  # it gives no score a pair: an embedder
         return _compared_embedders(plain, copy, max_tokens, threads)
     orders = [[_standardised(each.scores(query, PASSAGES)) for query in QUERIES] for each in rankers]
-    times = [_median_s(partial(each.scores, QUERIES[0], PASSAGES[:1])) for each in rankers]
+    times = [median_s(partial(each.scores, QUERIES[0], PASSAGES[:1])) for each in rankers]
     return QuantizedText(copy.model_file.parent, "rerank", fidelity(*orders), 0, 0, times[0], times[1])
 
 
@@ -123,8 +119,8 @@ def _compared_embedders(plain: TextModelFolder, copy: TextModelFolder, max_token
         fidelity(*vectors),
         0,
         0,
-        _median_s(lambda: before.embed_query(PASSAGES[-1])),
-        _median_s(lambda: after.embed_query(PASSAGES[-1])),
+        median_s(lambda: before.embed_query(PASSAGES[-1])),
+        median_s(lambda: after.embed_query(PASSAGES[-1])),
     )
 
 
@@ -160,13 +156,3 @@ def _standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = scores - scores.mean()
     unit: NDArray[np.float32] = centred / max(float(np.linalg.norm(centred)), 1e-9)
     return unit
-
-
-def _median_s(run: Callable[[], object]) -> float:
-    run()
-    times = []
-    for _ in range(_TIMED_RUNS):
-        began_s = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began_s)
-    return statistics.median(times)
