@@ -25,7 +25,7 @@ from pipelines.passages import Passage
 from pipelines.prompt import BuiltPrompt, PromptBuilder, PromptLimits, PromptPictures
 from pipelines.question import Need, conversation_speaks_of, fitting, place_of_last, understand
 from pipelines.settings import Settings
-from pipelines.sight import BorrowChat, Eyesight, Sight, Voice
+from pipelines.sight import Eyesight, Sight, Voice
 from pipelines.turn import Answer, Attachment, Placement, Timings, Turn
 from rag.query import ParsedQuery, parse_query
 from rag.records import Hit
@@ -62,13 +62,11 @@ class AnswerPipeline:
         *,
         settings: Settings,
         search: SearchLibrary,
-        borrow_chat: BorrowChat,
+        chat: Voice,
         conversations: SavedConversations,
         split: Split,
         embed: Embed | None = None,
         foreground: Foreground | None = None,
-        chat_to_load: Callable[[], str] = lambda: "",
-        prefill_tokens_per_s: Callable[[], float] = lambda: 0.0,
         seeing: Callable[[], Voice | None] = lambda: None,
         pictures: ConversationPictures | None = None,
         observe: Callable[[str, Usage], None] = lambda _model, _usage: None,
@@ -77,10 +75,8 @@ class AnswerPipeline:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`split` cuts a long attachment (`rag.chunking.Chunker.split`). `embed`, where there is an embedder, ranks
-        such passages and settles what words leave open in grounding. `chat_to_load` names the model when borrowing
-        it means loading it. `prefill_tokens_per_s` is what was measured; 0 when nothing was; `seeing` gives the model
-        that is shown pictures, and `pictures` keeps them; `observe` is told how each answer of a model went. `clock`
-        counts seconds.
+        such passages and settles what words leave open in grounding. `seeing` gives the model that is shown pictures,
+        and `pictures` keeps them; `observe` is told how each answer of a model went. `clock` counts seconds.
         """
         self._settings = settings
         self._search = search
@@ -88,9 +84,8 @@ class AnswerPipeline:
         self._split = split
         self._embed = embed
         self._foreground = foreground or Foreground()
-        self._prefill_tokens_per_s = prefill_tokens_per_s
-        blind = Voice(borrow_chat, chat_to_load, prefill_tokens_per_s)
-        self._eyesight = Eyesight(blind, seeing=seeing, pictures=pictures)
+        self._chat = chat
+        self._eyesight = Eyesight(chat, seeing=seeing, pictures=pictures)
         self._observe = observe
         self._placement = placement
         self._library_is_empty = library_is_empty
@@ -330,7 +325,7 @@ class AnswerPipeline:
 
     def _long_question_characters(self) -> int:
         tokens = LONG_QUESTION_SHARE * self._settings.chat.context_tokens
-        if (rate := self._prefill_tokens_per_s()) > 0:
+        if (rate := self._chat.prefill_tokens_per_s()) > 0:
             tokens = min(tokens, rate * self._settings.answer.first_word_s)
         return max(MIN_LONG_QUESTION_CHARACTERS, int(tokens * CHARACTERS_PER_TOKEN))
 
@@ -366,4 +361,4 @@ def _shortened(text: str, characters: int = 80) -> str:
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
 
 
-__all__ = ["NOTHING_FOUND", "AnswerPipeline", "BorrowChat", "SearchLibrary"]
+__all__ = ["NOTHING_FOUND", "AnswerPipeline", "SearchLibrary"]

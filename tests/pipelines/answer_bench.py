@@ -11,6 +11,7 @@ from pipelines.answer import AnswerPipeline
 from pipelines.conversations import SavedConversations
 from pipelines.events import AnswerDone, AnswerEvent, Notice
 from pipelines.settings import AnswerSettings, ChatSettings, Settings
+from pipelines.sight import Voice
 from pipelines.turn import Answer, Turn
 from rag.chunking import Chunker
 from rag.conversation_store import ConversationStore
@@ -86,12 +87,10 @@ class Bench:
         self.pipeline = AnswerPipeline(
             settings=self.settings,
             search=self.search,
-            borrow_chat=self.chat.lend,
+            chat=Voice(self.chat.lend, lambda: self.chat_to_load, lambda: self.prefill_tokens_per_s),
             conversations=self.conversations,
             split=Chunker(self.embedder.count_tokens, 40).split,
             embed=self.embedder.embed_passages,
-            chat_to_load=lambda: self.chat_to_load,
-            prefill_tokens_per_s=lambda: self.prefill_tokens_per_s,
             library_is_empty=lambda: self.library_is_empty,
             clock=self.clock,
         )
