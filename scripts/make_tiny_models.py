@@ -113,20 +113,16 @@ def write_tiny_gguf(
     tensors = _weights(shape, len(tokens), np.random.default_rng(seed))
     if end_token_bias:
         _make_likely(tensors, special["eos"], end_token_bias)
-    return _write(path, _metadata(shape, tokens, merges, special, vocabulary, chat_template), tensors)
+    return write_gguf(path, _metadata(shape, tokens, merges, special, vocabulary, chat_template), tensors)
 
 
 def write_gguf(path: Path, metadata: Sequence[tuple[str, object]], tensors: Tensors) -> Path:
     """Write any GGUF file: strings, numbers, truths, and lists of strings or of numbers. Tensors are stored as they
     come: float32, float16, or packed as `q8_0` does."""
-    return _write(path, [_entry(key, value) for key, value in metadata], tensors)
-
-
-def _write(path: Path, metadata: Sequence[bytes], tensors: Tensors) -> Path:
     with path.open("wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
-        for entry in metadata:
-            file.write(entry)
+        for key, value in metadata:
+            file.write(_entry(key, value))
         _write_tensors(file, tensors)
     return path
 
@@ -171,40 +167,37 @@ def _metadata(
     special: dict[str, int],
     vocabulary: Vocabulary,
     chat_template: str | None,
-) -> list[bytes]:
-    entries = [
-        _entry_string("general.architecture", "llama"),
-        _entry_string("general.name", "homebody tiny"),
-        _entry_number("general.alignment", _ALIGNMENT),
-        _entry_number("general.file_type", 0),
-        _entry_number("llama.context_length", shape.context_tokens),
-        _entry_number("llama.embedding_length", shape.embedding),
-        _entry_number("llama.block_count", shape.layers),
-        _entry_number("llama.feed_forward_length", shape.feed_forward),
-        _entry_number("llama.attention.head_count", shape.heads),
-        _entry_number("llama.attention.head_count_kv", shape.kv_heads),
-        _entry_number("llama.rope.dimension_count", shape.head),
-        _entry_number("llama.vocab_size", len(tokens)),
-        _key("llama.attention.layer_norm_rms_epsilon", _FLOAT32) + struct.pack("<f", 1e-5),
-        _entry_string("tokenizer.ggml.model", "gpt2" if vocabulary == "bpe" else "llama"),
-        _entry_strings("tokenizer.ggml.tokens", [token.text for token in tokens]),
-        _key("tokenizer.ggml.token_type", _ARRAY)
-        + struct.pack(f"<IQ{len(tokens)}i", _INT32, len(tokens), *(token.kind for token in tokens)),
-        _entry_number("tokenizer.ggml.bos_token_id", special["bos"]),
-        _entry_number("tokenizer.ggml.eos_token_id", special["eos"]),
-        _key("tokenizer.ggml.add_bos_token", _BOOL) + struct.pack("<?", vocabulary == "spm"),
+) -> list[tuple[str, object]]:
+    entries: list[tuple[str, object]] = [
+        ("general.architecture", "llama"),
+        ("general.name", "homebody tiny"),
+        ("general.alignment", _ALIGNMENT),
+        ("general.file_type", 0),
+        ("llama.context_length", shape.context_tokens),
+        ("llama.embedding_length", shape.embedding),
+        ("llama.block_count", shape.layers),
+        ("llama.feed_forward_length", shape.feed_forward),
+        ("llama.attention.head_count", shape.heads),
+        ("llama.attention.head_count_kv", shape.kv_heads),
+        ("llama.rope.dimension_count", shape.head),
+        ("llama.vocab_size", len(tokens)),
+        ("llama.attention.layer_norm_rms_epsilon", 1e-5),
+        ("tokenizer.ggml.model", "gpt2" if vocabulary == "bpe" else "llama"),
+        ("tokenizer.ggml.tokens", [token.text for token in tokens]),
+        ("tokenizer.ggml.token_type", [token.kind for token in tokens]),
+        ("tokenizer.ggml.bos_token_id", special["bos"]),
+        ("tokenizer.ggml.eos_token_id", special["eos"]),
+        ("tokenizer.ggml.add_bos_token", vocabulary == "spm"),
     ]
     if vocabulary == "bpe":
-        entries.append(_entry_string("tokenizer.ggml.pre", "gpt-2"))
-        entries.append(_entry_strings("tokenizer.ggml.merges", merges))
+        entries += [("tokenizer.ggml.pre", "gpt-2"), ("tokenizer.ggml.merges", list(merges))]
     else:
-        entries.append(_entry_number("tokenizer.ggml.unknown_token_id", special["unk"]))
-        entries.append(
-            _key("tokenizer.ggml.scores", _ARRAY)
-            + struct.pack(f"<IQ{len(tokens)}f", _FLOAT32, len(tokens), *(token.score for token in tokens))
-        )
+        entries += [
+            ("tokenizer.ggml.unknown_token_id", special["unk"]),
+            ("tokenizer.ggml.scores", [token.score for token in tokens]),
+        ]
     if chat_template is not None:
-        entries.append(_entry_string("tokenizer.chat_template", chat_template))
+        entries.append(("tokenizer.chat_template", chat_template))
     return entries
 
 
@@ -245,9 +238,8 @@ def _make_likely(tensors: dict[str, npt.NDArray[np.float32]], token: int, bias: 
 def _write_tensors(file: BinaryIO, tensors: Tensors) -> None:
     offset = 0
     for name, tensor in tensors.items():
-        raw_name = name.encode()
         dimensions = tensor.shape[::-1]  # ggml names the fastest dimension first
-        file.write(struct.pack("<Q", len(raw_name)) + raw_name)
+        file.write(_string(name))
         kind = _GGML_Q8_0 if isinstance(tensor, Packed) else _GGML_F16 if tensor.dtype == np.float16 else _GGML_F32
         file.write(struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *dimensions, kind, offset))
         offset += -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
@@ -271,31 +263,23 @@ def _entry(key: str, value: object) -> bytes:
         case bool():
             return _key(key, _BOOL) + struct.pack("<?", value)
         case int():
-            return _entry_number(key, value)
+            return _key(key, _UINT32) + struct.pack("<I", value)
         case float():
             return _key(key, _FLOAT32) + struct.pack("<f", value)
         case str():
-            return _entry_string(key, value)
+            return _key(key, _STRING) + _string(value)
         case [str(), *_]:
-            return _entry_strings(key, [str(each) for each in value])
+            return (
+                _key(key, _ARRAY)
+                + struct.pack("<IQ", _STRING, len(value))
+                + b"".join(_string(str(each)) for each in value)
+            )
         case [int(), *_]:
             return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}i", _INT32, len(value), *value)
         case [float(), *_]:
             return _key(key, _ARRAY) + struct.pack(f"<IQ{len(value)}f", _FLOAT32, len(value), *value)
         case _:
             raise TypeError(f"{key}: {value!r} has no place in a GGUF header")
-
-
-def _entry_string(key: str, text: str) -> bytes:
-    return _key(key, _STRING) + _string(text)
-
-
-def _entry_number(key: str, number: int) -> bytes:
-    return _key(key, _UINT32) + struct.pack("<I", number)
-
-
-def _entry_strings(key: str, texts: Sequence[str]) -> bytes:
-    return _key(key, _ARRAY) + struct.pack("<IQ", _STRING, len(texts)) + b"".join(map(_string, texts))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from scripts.make_tiny_models import CONTROL, NORMAL, Packed, Token, bpe_tokens, q8_0, write_gguf
+from scripts.make_tiny_models import CHATML_TEMPLATE, CONTROL, NORMAL, Packed, Token, bpe_tokens, q8_0, write_gguf
 
 Family = Literal["smolvlm", "gemma", "qwen2vl", "qwen3.5"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -40,10 +40,6 @@ SMOLVLM_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
 """SmolVLM2's own: it reads contents as lists of parts only."""
-CHATML_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
 _PROJECTORS: Mapping[Family, str] = MappingProxyType(
     {"smolvlm": "idefics3", "gemma": "gemma3", "qwen2vl": "qwen3vl_merger", "qwen3.5": "qwen3vl_merger"}
 )
