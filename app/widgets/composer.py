@@ -101,6 +101,12 @@ class Composer(TextArea):
         self._dictated = None
         self.read_only = False
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """TextArea takes edits back even while it is read only."""
+        if self.is_dictating and action in ("undo", "redo"):
+            return False
+        return super().check_action(action, parameters)
+
     def submit(self) -> None:
         if self.is_dictating:
             return
@@ -118,6 +124,10 @@ class Composer(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
             self.submit()
+        elif event.key == "ctrl+x" and self._pastes and not self.selected_text:
+            self._set_pastes([])
+        elif self.is_dictating:
+            return  # TextArea's own handler writes nothing while it is read only
         elif event.key in NEWLINE_KEYS:
             self.insert("\n")
         elif event.key == "up" and self.navigator.is_first_wrapped_line(self.cursor_location):
@@ -129,8 +139,6 @@ class Composer(TextArea):
         elif event.key == "tab":
             if not self._complete_mention() and not self._complete_filter():
                 return
-        elif event.key == "ctrl+x" and self._pastes and not self.selected_text:
-            self._set_pastes([])
         else:
             return  # TextArea's own handler comes next
         event.stop()
@@ -147,6 +155,8 @@ class Composer(TextArea):
     def _take_paste(self, text: str) -> None:
         if len(text) > LONG_PASTE_CHARS:
             self._set_pastes([*self._pastes, text])
+            return
+        if self.is_dictating:
             return
         if files := dropped_files(text):
             text = " ".join(mention_of(path) for path in files) + " "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from textual import events
 
 from app.widgets.composer import Composer
 from app.widgets.microphone import REPEAT_S, HeldKey, MicrophoneLine
@@ -58,6 +59,29 @@ async def test_words_appear_where_the_cursor_is_and_can_be_changed_before_they_a
         assert not home.history
         await pilot.press("backspace", "!")
         assert composer.text == "so When was the harbour built!"
+
+
+async def test_nothing_else_can_be_written_meanwhile() -> None:
+    said = threading.Event()
+    home = FakeHome()
+    home.spoken = [Dictated("kind:p one"), said, Dictated("kind:p one two"), DictationDone("kind:p one two", "stop")]
+    async with running(home) as (app, pilot):
+        composer = app.screen.query_one(Composer)
+        composer.remember(["an older question"])
+        await pilot.press("f6")
+        await wait_until(pilot, lambda: composer.text == "kind:p one")
+        for key in ("ctrl+j", "up", "ctrl+z", "ctrl+y"):
+            await pilot.press(key)
+            assert composer.text == "kind:p one", key
+        app.copy_to_clipboard("pasted")
+        composer.action_paste()
+        composer.post_message(events.Paste("pasted"))
+        composer.move_cursor((0, len("kind:p")))
+        await pilot.press("tab")
+        assert composer.text == "kind:p one"
+        said.set()
+        await wait_until(pilot, lambda: not composer.is_dictating)
+        assert composer.text == "kind:p one two"
 
 
 async def test_escape_ends_it_and_keeps_what_was_understood() -> None:
