@@ -44,6 +44,8 @@ from pipelines.library_embedders import LibraryEmbedders
 from pipelines.look import Look
 from pipelines.page_picture import PagePictures
 from pipelines.paths import HomePaths
+from pipelines.picture_labelling import PictureLabelling
+from pipelines.picture_seeing import DESCRIPTION
 from pipelines.senses import Senses
 from pipelines.settings import DeviceChoice, Settings
 from pipelines.spare_cores import SpareCores
@@ -63,6 +65,7 @@ from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
 from rag.path_text import path_text
+from rag.picture_labels import PictureLabels
 from rag.ports import Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
 from rag.readers.registry import READER_VERSIONS, refuse_name
@@ -223,12 +226,21 @@ class HomeOnThisMachine:
             embedders=self._embedders,
             chroma=self._chroma,
             foreground=self._foreground,
-            look=self._image_indexing.run,
+            look=self._look_at_pictures,
         )
 
     @cached_property
     def _image_vectors(self) -> ImageVectors:
         return ImageVectors(self._db)
+
+    def _look_at_pictures(self, stop: threading.Event) -> Iterator[IndexEvent]:
+        yield from self._image_indexing.run(stop)
+        yield from self._picture_labelling.run(stop)
+
+    @cached_property
+    def _picture_labelling(self) -> PictureLabelling:
+        labels = PictureLabels(self._db, DESCRIPTION, lambda text: self._chunker.count_tokens(text))
+        return PictureLabelling(labels, self._image_vectors, self._senses.own_labels, self._foreground)
 
     @cached_property
     def _image_indexing(self) -> ImageIndexing:

@@ -96,7 +96,8 @@ class Ingest:
         """`reading_identity` changes when a file that failed is worth another try: the reader's limits, versions.
         `readers` are the names and versions there are: what others have read is read again. Files whose names
         `refuse_name` refuses are listed as not supported, without being opened.
-        `look` gives pictures their vectors, when all words are stored and embedded.
+        `look` gives pictures their vectors, when all words are stored and embedded, and may change what is said of
+        them.
         `embedders` are asked once a run, and only when there is something to embed; where they raise ModelError
         (WeightsMissing, …) the run stores words only and says so.
         """
@@ -165,7 +166,14 @@ class Ingest:
                 yield from self.tell_chroma(stop)
             self._put_words_together(stop)
         if self._look is not None and not stop.is_set():
-            yield from self._look(stop)
+            looked = False
+            for event in self._look(stop):
+                looked = True
+                yield event
+            if looked:
+                yield from self._embed_descriptions(run)
+            if looked and tell_chroma:
+                yield from self.tell_chroma(stop)
         run.unsupported = self._documents.count_unsupported(plan.roots)
         yield IndexDone(run.report())
 
@@ -290,6 +298,14 @@ class Ingest:
             yield IndexProgress(
                 "reading", run.files_done, run.files_total, path, chunks, rate, heard_s=heard_s, length_s=length_s
             )
+
+    def _embed_descriptions(self, run: _Run) -> Iterator[IndexEvent]:
+        """Looking at pictures changed what is said of some: these passages are new ones."""
+        if run.stop.is_set() or not run.embedding.is_due():
+            return
+        yield from run.embedding.choose(reembed=False)
+        yield from run.embedding.embed(reading_goes_on=False, meanwhile=lambda: iter(()))
+        yield from run.embedding.finish()
 
     def _put_words_together(self, stop: threading.Event) -> None:
         with suppress(StorageFull):  # everything is stored; it is only slower to search

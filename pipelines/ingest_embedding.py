@@ -57,14 +57,16 @@ class IngestEmbedding:
         self._stop = stop
         self._embedder: TextEmbedder | None = None
         self._next_embedder: TextEmbedder | None = None
+        self._chosen = False
         self._to_embed = self._chunks = 0
         self._too_long = 0
         self._pace, self._next_pace = _Pace(), _Pace()
 
     def is_due(self) -> bool:
-        """Whether there is something to embed before any file is read."""
-        self._to_embed = self._queue.waiting()
-        return bool(self._to_embed) or self._embedders.change_is_due
+        """Whether there is something to embed, but for files that are still to be read."""
+        waiting = self._queue.waiting()
+        self._to_embed = self._pace.embedded + waiting
+        return bool(waiting) or self._embedders.change_is_due
 
     def expect(self, chunks: int) -> None:
         """Passages were added."""
@@ -72,11 +74,14 @@ class IngestEmbedding:
         self._chunks += chunks
 
     def choose(self, *, reembed: bool) -> Iterator[IndexEvent]:
-        """Load the embedder, or both where the library is to get another one.
+        """Load the embedder, or both where the library is to get another one; nothing when that was done.
 
         `reembed` lets the library have the embedder at hand, whatever it had. Raises EmbedderMismatch where it has
         another one and nobody asked for a change.
         """
+        if self._chosen:
+            return
+        self._chosen = True
         try:
             wanted = self._embedders.wanted(anew=reembed)
         except ModelError as error:
@@ -200,6 +205,7 @@ class IngestEmbedding:
             )
         if old is not None and old.model_id != self._next_embedder.model_id:
             self._embedders.let_go(old.model_id)
+        self._embedder, self._next_embedder = self._next_embedder, None
 
 
 def _is_too_long(text: str, embedder: TextEmbedder) -> bool:

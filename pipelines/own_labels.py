@@ -6,6 +6,8 @@ nothing of files of pictures.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.graph_cache import GraphCache
-from models.image_encoder import ZeroShotLabels
+from models.image_encoder import LABEL_WORDINGS, NO_LABEL, ImageEncoder, ZeroShotLabels
 from models.labels import Label
 from pipelines.clip_engine import ClipEngine
 
@@ -32,7 +34,7 @@ class OwnLabels:
 
     def __init__(self, clip: ClipEngine, names: Sequence[str], cache_dir: Path) -> None:
         self._clip = clip
-        self._names = names
+        self.names = tuple(name for name in names if name.strip())
         self._cache = GraphCache(cache_dir)
         self._lock = threading.Lock()
         self._labels: ZeroShotLabels | None = None
@@ -44,16 +46,38 @@ class OwnLabels:
         Raises WeightsMissing without a CLIP, WeightsDamaged, NotEnoughMemory, EngineFailed.
         """
         encoder = self._clip.encoder()
-        vector = encoder.encode_image(rgb)
+        return self._for(encoder).of(encoder.encode_image(rgb))
+
+    def for_vectors_of(self, encoder_sha256: str) -> ZeroShotLabels | None:
+        """The labels, to be compared with vectors that are there already; None where another CLIP made those.
+
+        Raises as `compare`.
+        """
+        encoder = self._clip.encoder()
+        return self._for(encoder) if encoder.sha256 == encoder_sha256 else None
+
+    def _for(self, encoder: ImageEncoder) -> ZeroShotLabels:
         with self._lock:
             if self._labels is None or self._of_sha256 != encoder.sha256:
-                self._labels = ZeroShotLabels(encoder, self._names, cache=self._cache)
+                self._labels = ZeroShotLabels(encoder, self.names, cache=self._cache)
                 self._of_sha256 = encoder.sha256
-        return self._labels.of(vector)
+            return self._labels
+
+    @property
+    def model_id(self) -> str:
+        """The CLIP that compares; empty where there is none."""
+        return self._clip.model_id()
+
+    def identity(self, encoder_sha256: str) -> str:
+        """Changes with everything that decides which labels are said of a picture; empty without labels."""
+        if not self.names:
+            return ""
+        decides = [self.names, encoder_sha256, LABEL_WORDINGS, NO_LABEL, SURE, MOST_SAID]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
     def compare_if_possible(self, rgb: NDArray[np.uint8]) -> list[Label]:
         """As `compare`; nothing without labels or without a CLIP, or with one that does not work: that is logged."""
-        if not any(name.strip() for name in self._names) or not self._clip.model_id():
+        if not self.names or not self._clip.model_id():
             return []
         try:
             return self.compare(rgb)

@@ -23,6 +23,12 @@ _SEPARATORS = re.compile(r"[\W_]+")
 _SCREENSHOT = re.compile(r"screen\s?shot|screen\s?capture|bildschirmfoto|snipping", re.IGNORECASE)
 
 
+TEXT = "There is text on it."
+NO_TEXT = "No text was found on it."
+"""One of them ends every description; only the user's own labels come behind it."""
+OWN_LABELS = " By your own labels it may show: "
+
+
 def describe(name: str, facts: PictureFacts, labels: Sequence[Label], *, has_text: bool) -> str:
     """A few sentences; `name` is the file's name."""
     sentences = [f"{_kind(name, facts)} {_words(name)}"]
@@ -36,8 +42,18 @@ def describe(name: str, facts: PictureFacts, labels: Sequence[Label], *, has_tex
         sentences.append(f"Colours: {_colours(facts)}")
     if facts.frames > 1:
         sentences.append("It has several pages" if facts.format == "TIFF" else "It moves")
-    sentences.append("There is text on it" if has_text else "No text was found on it")
-    return ". ".join(sentences) + "."
+    return ". ".join([*sentences, TEXT if has_text else NO_TEXT])
+
+
+def with_own_labels(description: str, labels: Sequence[Label]) -> str:
+    """The description with these of the user's own labels, in place of those that it named.
+
+    What a file says of itself stands before the last of `TEXT` and `NO_TEXT`, so no title is taken for labels.
+    """
+    end = max((at + len(each) for each in (TEXT, NO_TEXT) if (at := description.rfind(each)) >= 0), default=-1)
+    told_before = description[:end] if end >= 0 else description.partition(OWN_LABELS)[0]
+    named = "; ".join(label.name for label in labels)
+    return f"{told_before}{OWN_LABELS}{named}." if labels else told_before
 
 
 def _kind(name: str, facts: PictureFacts) -> str:

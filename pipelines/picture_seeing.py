@@ -30,7 +30,7 @@ from rag.pictures import Drawing, PictureFacts
 from rag.reading import Decide, FileBegun, MemberFailed, Part, ReadStopped, TextBlocks, skip_file
 from rag.records import Block
 
-DESCRIPTION = ("What the picture shows",)
+DESCRIPTION = "What the picture shows"
 """The heading of a picture's description; the text on it stands under none."""
 
 
@@ -129,7 +129,7 @@ class SeeingReader:
         if drawing.facts is not None:
             has_text = bool(text) or drawing.has_text
             blocks.append(
-                Block(describe(name, drawing.facts, seen.labels, has_text=has_text), heading_path=DESCRIPTION)
+                Block(describe(name, drawing.facts, seen.labels, has_text=has_text), heading_path=(DESCRIPTION,))
             )
         new = [block for block in text if block.text not in told]
         told.update(block.text for block in new)

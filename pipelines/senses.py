@@ -73,8 +73,12 @@ class Senses:
         return DocumentReader(self._limits)
 
     def reader(self) -> RecordingReader:
-        """Reads any file for the library: what is seen and heard in it, too."""
-        seeing = SeeingReader(self.files, self._eyes, self._foreground)
+        """Reads any file for the library: what is seen and heard in it, too.
+
+        The user's own labels come later, when a picture has its vector: see `pipelines.picture_labelling`.
+        """
+        eyes = Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller)
+        seeing = SeeingReader(self.files, eyes, self._foreground)
         return RecordingReader(seeing, self._transcriber, has_model=self._engines.speech.is_here)
 
     def identity(self) -> str:
@@ -95,8 +99,13 @@ class Senses:
 
     @cached_property
     def _eyes(self) -> Eyes:
-        own = self._own_labels(self._settings.clip.labels)
-        return Eyes(self._engines.pictures.ocr, self._engines.pictures.labeller, own.compare_if_possible)
+        pictures = self._engines.pictures
+        return Eyes(pictures.ocr, pictures.labeller, self.own_labels.compare_if_possible)
+
+    @cached_property
+    def own_labels(self) -> OwnLabels:
+        """Those of the settings."""
+        return self._own_labels(self._settings.clip.labels)
 
     def _own_labels(self, names: Sequence[str]) -> OwnLabels:
         return OwnLabels(self._engines.clip, names, self._paths.cache_dir / "labels")

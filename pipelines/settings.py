@@ -52,8 +52,8 @@ class ClipSettings(Section):
     """torch: through PyTorch and open_clip, on its GPU where it has one. `model` is then a folder with
     open_clip_config.json and its weights, or ARCH/CHECKPOINT. Needs the extra clip-export."""
     labels: tuple[str, ...] = Field(default=(), max_length=MOST_LABELS)
-    """The user's own labels: a picture's description says which of them it shows. Needs a CLIP; pictures that were
-    read before keep their descriptions."""
+    """The user's own labels: a picture's description says which of them it shows. Needs a CLIP; when they change, the
+    next look through the folders changes the descriptions."""
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -273,4 +273,9 @@ MIGRATIONS: tuple[str, ...] = (
     -- Most libraries are of texts alone: one look says so.
     CREATE INDEX contents_of_other_kinds ON contents (kind) WHERE kind <> 'text';
     """,
+    """
+    -- By which list of labels, and which encoder, a picture's description says what of a user's own labels it shows;
+    -- empty: by none. See `picture_labels.py`.
+    ALTER TABLE contents ADD COLUMN labelled_by TEXT NOT NULL DEFAULT '';
+    """,
 )

@@ -24,6 +24,7 @@ from pipelines.events import IndexDone, IndexEvent, IndexProgress, Notice
 from pipelines.factory import open_home
 from pipelines.home import Home
 from pipelines.paths import HomePaths
+from pipelines.picture_description import OWN_LABELS
 from pipelines.settings import ClipSettings, Settings
 from tests.fakes import CountableEmbedder, ScriptedChatModel
 from tests.rag.made_archives import zip_of
@@ -179,10 +180,71 @@ def test_labels_of_ones_own_are_found_by_their_words(open_one: Callable[..., Hom
     index(home, library)
     (best, *_) = home.search('"heart"').hits
     assert Path(best.path).name == "01.png"
-    assert "It may show: yellow heart at the bottom right" in best.chunk.text
+    assert "it may show: yellow heart at the bottom right" in best.chunk.text
     texts = {Path(hit.path).name: hit.chunk.text for hit in home.search("kind:image", k=10).hits}
     assert "red cross at the bottom left" in texts["03.png"]
     assert "heart" not in texts["03.png"]
+
+
+def own_labels(home: Home) -> dict[str, str]:
+    """Of pictures that show any, by their names."""
+    texts = {Path(hit.path).name: hit.chunk.text for hit in home.search("kind:image", k=10).hits}
+    return {name: text.partition(OWN_LABELS)[2] for name, text in texts.items() if OWN_LABELS in text}
+
+
+def test_labels_that_are_asked_for_later_are_said_of_pictures_that_are_known(
+    open_one: Callable[..., Home], library: Path
+) -> None:
+    home = open_one(CLIP)
+    index(home, library)
+    assert own_labels(home) == {}
+    before = home.library()
+    home.close()
+
+    home = open_one(CLIP, *LABELS)
+    events = index(home, library)
+    assert looked_at(events) == 0, "the vectors that are there suffice"
+    assert isinstance(done := events[-1], IndexDone)
+    assert (done.report.indexed, done.report.unchanged, done.report.failed) == (0, 13, ())
+    labelled = own_labels(home)
+    assert labelled["01.png"] == f"{LABELS[0]}."
+    assert labelled["03.png"].startswith("red cross")
+    assert len(labelled) < 10
+    assert Path(home.search('"heart"').hits[0].path).name == "01.png"
+    assert home.library().chunks_embedded == before.chunks
+    home.close()
+
+    home = open_one(CLIP, *LABELS[1:])
+    told = [event.text for event in index(home, library) if isinstance(event, Notice)]
+    assert len(told) == 1, told
+    assert not any("heart" in said for said in own_labels(home).values())
+    assert own_labels(home)["03.png"].startswith("red cross")
+    assert [event for event in index(home, library) if isinstance(event, Notice)] == []
+    home.close()
+
+    home = open_one(CLIP)
+    index(home, library)
+    assert own_labels(home) == {}
+    assert home.library().chunks_embedded == home.library().chunks == before.chunks
+
+
+def test_a_clip_that_comes_later_says_the_labels(open_one: Callable[..., Home], library: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "to come"
+    home = open_one(missing, *LABELS)
+    index(home, library)
+    assert own_labels(home) == {}
+    home.close()
+    shutil.copytree(CLIP, missing)
+    home = open_one(missing, *LABELS)
+    assert looked_at(index(home, library)) == 10
+    assert own_labels(home)["01.png"] == f"{LABELS[0]}."
+    assert home.library().chunks_embedded == home.library().chunks
+    home.close()
+
+    shutil.rmtree(missing)
+    home = open_one(missing, "green circle")
+    index(home, library)
+    assert own_labels(home)["01.png"] == f"{LABELS[0]}.", "what nobody can compare stays as it was"
 
 
 def test_looking_compares_with_labels_that_are_asked_for(open_one: Callable[..., Home], library: Path) -> None:

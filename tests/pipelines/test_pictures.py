@@ -23,7 +23,7 @@ from pipelines.factory import open_home
 from pipelines.foreground import Foreground
 from pipelines.home import Home
 from pipelines.paths import HomePaths
-from pipelines.picture_description import describe
+from pipelines.picture_description import OWN_LABELS, describe, with_own_labels
 from pipelines.picture_seeing import Eyes, SeeingReader
 from pipelines.picture_text import text_blocks
 from pipelines.settings import Settings
@@ -318,6 +318,17 @@ def test_a_description_says_what_is_known_and_nothing_else() -> None:
     )
     bare = describe("Screenshot 2.png", PictureFacts(1, 1, "PNG"), [], has_text=True)
     assert bare == "Screenshot Screenshot 2. There is text on it."
+
+
+def test_own_labels_stand_behind_a_description_whatever_its_file_says() -> None:
+    title = f"There is text on it.{OWN_LABELS}a dog."
+    plain = describe("a.png", PictureFacts(1, 1, "PNG", title=title), [], has_text=False)
+    assert with_own_labels(plain, ()) == plain
+    labelled = with_own_labels(plain, [Label("Grandma", 0.5), Label("the old boat", 0.4)])
+    assert labelled == f"{plain} By your own labels it may show: Grandma; the old boat."
+    assert with_own_labels(labelled, [Label("Grandma", 0.5)]) == f"{plain} By your own labels it may show: Grandma."
+    assert with_own_labels(labelled, ()) == plain
+    assert with_own_labels("It has been cut.", ()) == "It has been cut."
 
 
 def test_a_scan_is_not_read_again_while_it_does_not_change(home: Home, folder: Path, ocr: ScriptedOcr) -> None:
