@@ -48,6 +48,11 @@ class Foreground:
     def is_busy(self) -> bool:
         return self._busy > 0
 
+    @property
+    def is_free(self) -> bool:
+        """Background work may go on."""
+        return not (self._busy or self._held())
+
     def wait_until_free(self, stop: threading.Event) -> bool:
         """Wait for the foreground to be free; returns False when `stop` was set first."""
         with self._changed:

@@ -74,6 +74,7 @@ class ReadingThread:
 
     def events(self, *, wait_s: float) -> Iterator[ReadingEvent]:
         """What has happened since; waits up to `wait_s` when nothing has. Raises what ended the thread."""
+        self._storing.store_held(only_if_late=True)  # the thread may be at a file that takes long
         waiting = wait_s > 0
         while not self.finished:
             try:
@@ -91,19 +92,28 @@ class ReadingThread:
 
     def _run(self) -> None:
         try:
-            for file in self._files:
-                if not self._foreground.wait_until_free(self._stop):
-                    return
-                self._read(file)
-            self._events.put(None)
-        except ReadStopped:
-            return
+            is_stopped = not self._read_all()
+            self._storing.store_held()
+            if not is_stopped:
+                self._events.put(None)
         except Exception as error:  # the thread's outermost frame: its owner raises it
             self._events.put(error)
 
+    def _read_all(self) -> bool:
+        """False: stopped."""
+        try:
+            for file in self._files:
+                self._take_turn()
+                self._read(file)
+        except ReadStopped:
+            return False
+        return True
+
     def _take_turn(self) -> None:
+        if not self._foreground.is_free:
+            self._storing.store_held()  # before a wait of any length
         if not self._foreground.wait_until_free(self._stop):
-            raise ReadStopped("stopped between two passages")
+            raise ReadStopped("stopped between two files, or two passages")
 
     def _read(self, file: FoundFile) -> None:
         try:
@@ -126,9 +136,11 @@ class ReadingThread:
 
         Only looked into where a file of this size was read before: hashing costs a read of the file.
         """
-        if not self._documents.has_file_of_size(file.size_bytes):
+        size_bytes = file.size_bytes
+        if not (self._storing.may_hold_copy(size_bytes) or self._documents.has_file_of_size(size_bytes)):
             return False
         its = fingerprint(file.path)
+        self._storing.store_content(its.sha256, file.path)
         hashed = FoundFile(file.path, its.size_bytes, its.mtime_ns)
         joined = self._members.join(hashed, its.sha256, self._standing)
         if joined is None or not joined.is_settled:

@@ -1,8 +1,9 @@
 """Store what comes out of one file while it is being read: its passages, then the files inside it, one by one.
 
 Text is cut into passages as it comes and stored some hundred passages at a time, so that memory does not grow with
-a file's size. What a file inside another one costs when it cannot be read is that file. Bytes that the library
-knows are neither parsed nor stored again. Knows nothing of threads and of what is read next.
+a file's size; small files are stored several at once (`ingest_holding.py`). What a file inside another one costs when
+it cannot be read is that file. Bytes that the library knows are neither parsed nor stored again. Knows nothing of
+threads and of what is read next.
 """
 
 from __future__ import annotations
@@ -17,13 +18,24 @@ from pathlib import PurePath
 from typing import Protocol
 
 from pipelines.events import FileFailed, Notice
+from pipelines.ingest_holding import HeldFiles
 from pipelines.ingest_plan import failure_kind
-from rag.contents import CHUNKS_AT_ONCE
-from rag.documents import Documents, Recorded
+from rag.contents import CHUNKS_AT_ONCE, chunk_rows
+from rag.documents import Documents, ReadFile, Recorded
 from rag.errors import EmptyFile, FileChanges, ReadError, UnsupportedFile
 from rag.members import Members, Standing
 from rag.path_text import path_text
-from rag.reading import Decide, FileBegun, FileEnded, HeardSoFar, MemberFailed, Part, TextBlocks, TextEnded
+from rag.reading import (
+    Decide,
+    FileBegun,
+    FileEnded,
+    HeardSoFar,
+    MemberFailed,
+    Part,
+    ReadStopped,
+    TextBlocks,
+    TextEnded,
+)
 from rag.reading_session import Wanted
 from rag.records import Block, ChunkDraft
 from rag.walk import FoundFile
@@ -137,8 +149,8 @@ class Storing:
         tell: Callable[[StoringEvent], None],
         take_turn: Callable[[], None],
     ) -> None:
-        """`take_turn` is called between any two lots of passages: it waits while somebody is answered, and raises
-        to end the work."""
+        """`take_turn` is called before any file and between any two lots of passages: it waits while somebody is
+        answered, and raises to end the work."""
         self._documents = documents
         self._members = members
         self._reader = reader
@@ -146,23 +158,46 @@ class Storing:
         self._standing = standing
         self._tell = tell
         self._take_turn = take_turn
+        self._held = HeldFiles(documents)
+
+    def store_held(self, *, only_if_late: bool = False) -> None:
+        """Store the small files that wait to be stored together. From any thread.
+
+        `only_if_late`: if they have waited long enough. Raises StorageFull, LibraryDamaged.
+        """
+        self._held.store(only_if_late=only_if_late)
+
+    def may_hold_copy(self, size_bytes: int) -> bool:
+        """Whether a file of this size waits to be stored."""
+        return self._held.holds_size(size_bytes)
+
+    def store_content(self, sha256: bytes, path: str) -> None:
+        """Store what waits, if these bytes are among it."""
+        if self._held.holds_content(sha256, path):
+            self._held.store()
 
     def store(self, file: FoundFile, stop: threading.Event) -> None:
         """Read a file and what is inside it. One that changes meanwhile is read once more.
 
-        Raises ReadError when the file itself cannot be read; what was read inside it until then stays.
+        A small file without others inside may wait for `store_held`. Raises ReadError when the file itself cannot
+        be read; what was read inside it until then stays, and then nothing waits.
         """
         for is_last in (False, True):
             outer = _Outermost(file, self._members.has_any(file.path))
             try:
                 self._store(outer, stop)
             except FileChanges:
+                self._held.store()
                 if not is_last:
                     continue
                 self._drop_unseen(outer)
                 raise
             except ReadError:
+                self._held.store()
                 self._drop_unseen(outer)
+                raise
+            except ReadStopped:
+                self._held.store()
                 raise
             return
 
@@ -175,6 +210,7 @@ class Storing:
         if outer.problem is not None:
             raise outer.problem
         if outer.had_members:  # everything inside is recorded, and nothing else may be
+            self._held.store()
             self._drop_unseen(outer)
             self._members.settle(outer.file.path)
 
@@ -184,6 +220,8 @@ class Storing:
 
     def _decide(self, outer: _Outermost, begun: FileBegun) -> Wanted:
         """Whether the library has these bytes; then the file is joined to them."""
+        self._take_turn()
+        self.store_content(begun.sha256, begun.path)
         joined = self._members.join(
             _found(begun),
             begun.sha256,
@@ -197,7 +235,9 @@ class Storing:
             outer.had_members = outer.had_members or not joined.is_settled
             if joined.is_settled:
                 outer.seen.update(self._members.paths_inside(begun.path))
-            self._recorded(outer, begun, joined.recorded)
+            if begun.place:
+                outer.seen.add(begun.path)
+            self._recorded(begun, joined.recorded)
         return outer.wanted
 
     def _container_of(self, outer: _Outermost, file: FileBegun | MemberFailed) -> int | None:
@@ -209,15 +249,15 @@ class Storing:
             outer.container_id = self._members.document_id(outer.file.path)
         return outer.container_id
 
-    def _recorded(self, outer: _Outermost, begun: FileBegun, recorded: Recorded) -> None:
-        if begun.place:
-            outer.seen.add(begun.path)
+    def _recorded(self, begun: FileBegun, recorded: Recorded) -> None:
         self._tell(FileRead(path_text(begun.path), recorded, bool(begun.place)))
 
     def _document(self, outer: _Outermost, parts: Iterator[Part], begun: FileBegun) -> None:
         """A file that was begun: its text, where that is wanted, and what is inside it."""
+        awaits_members = outer.wanted == "members"
         try:
-            is_stored = outer.wanted != "text" or self._text(outer, parts, begun)
+            if outer.wanted == "text":
+                awaits_members = self._text(outer, parts, begun)
             for part in parts:
                 match part:
                     case FileEnded():
@@ -233,12 +273,15 @@ class Storing:
         except _Lost as lost:
             self._failed(outer, lost.part)
         else:
-            if begun.place and is_stored:
+            if begun.place and awaits_members and not self._held.settle(begun.path):
+                self._held.store()
                 self._members.settle(begun.path)
 
     def _failed(self, outer: _Outermost, part: MemberFailed) -> None:
         error = part.error
         label = unsupported_label(part.path, error)
+        if self._held.holds(part.path):
+            self._held.store()  # its text was read: what came after it is what counts
         self._documents.record_failure(
             FoundFile(part.path, part.size_bytes, part.mtime_ns),
             error,
@@ -251,7 +294,7 @@ class Storing:
         self._tell(FileNotRead(failed, bool(label), is_inside=True))
 
     def _text(self, outer: _Outermost, parts: Iterator[Part], begun: FileBegun) -> bool:
-        """Cut a file's text into passages and store them as they come. False: there is nothing in it."""
+        """Cut a file's text into passages and store them as they come. Returns whether there are files inside it."""
         ended: list[TextEnded] = []
 
         def blocks() -> Iterator[Block]:
@@ -272,8 +315,7 @@ class Storing:
         passages = iter(self._split(blocks()))
         first = list(islice(passages, CHUNKS_AT_ONCE))
         if len(first) == CHUNKS_AT_ONCE:
-            self._long_text(outer, begun, first, passages, ended)
-            return True
+            return self._long_text(outer, begun, first, passages, ended)
         (end,) = ended
         if not first and not end.has_members:
             error = EmptyFile(f"{path_text(begun.path)} has no text", hint="there is nothing in it to find")
@@ -282,16 +324,16 @@ class Storing:
             else:
                 outer.problem = error
             return False
-        recorded = self._documents.record(
+        read = ReadFile(
             _found(begun),
             begun.sha256,
             end.facts,
-            first,
-            container_id=self._container_of(outer, begun),
-            awaits_members=end.has_members or (outer.had_members and not begun.place),
+            chunk_rows(first),
+            self._container_of(outer, begun),
+            end.has_members or (outer.had_members and not begun.place),
         )
-        self._told(outer, begun, end, recorded)
-        return True
+        self._held.hold(read, self._telling(outer, begun, end))
+        return end.has_members
 
     def _long_text(
         self,
@@ -300,7 +342,8 @@ class Storing:
         first: list[ChunkDraft],
         passages: Iterator[ChunkDraft],
         ended: list[TextEnded],
-    ) -> None:
+    ) -> bool:
+        self._held.store()  # contents come in in the order of the files: their embed groups depend on it
         content_id = self._documents.begin_content(begun.path, begun.reader, first)
         stored = len(first)
         try:
@@ -322,14 +365,23 @@ class Storing:
             container_id=self._container_of(outer, begun),
             awaits_members=end.has_members or (outer.had_members and not begun.place),
         )
-        self._told(outer, begun, end, recorded)
+        self._telling(outer, begun, end)(recorded)
+        return end.has_members
 
-    def _told(self, outer: _Outermost, begun: FileBegun, end: TextEnded, recorded: Recorded) -> None:
+    def _telling(self, outer: _Outermost, begun: FileBegun, end: TextEnded) -> Callable[[Recorded], None]:
+        """The file has been read; what is called when it is stored tells of it."""
         outer.had_members = outer.had_members or end.has_members
-        self._recorded(outer, begun, recorded)
-        for note in end.notes[: MAX_NOTES - outer.notes]:
-            outer.notes += 1
-            self._tell(Notice(f"{path_text(begun.path)}: {note}"))
+        if begun.place:
+            outer.seen.add(begun.path)
+        notes = end.notes[: MAX_NOTES - outer.notes]
+        outer.notes += len(notes)
+
+        def tell(recorded: Recorded) -> None:
+            self._recorded(begun, recorded)
+            for note in notes:
+                self._tell(Notice(f"{path_text(begun.path)}: {note}"))
+
+        return tell
 
 
 def _found(begun: FileBegun) -> FoundFile:

@@ -96,23 +96,26 @@ class Chunker:
             if stripped := text.strip():
                 yield _Passage(text.index(stripped), stripped, self.count_tokens(stripped))
             return
-        chars_per_token = len(text) / max(1, self._estimate_tokens(text))
+        token_count = self.count_tokens(text) if len(text) <= 2 * SAMPLE_CHARS else None
+        chars_per_token = len(text) / max(1, self._estimate_tokens(text) if token_count is None else token_count)
         aim = int(FILL * self._chunk_tokens * min(chars_per_token, MAX_CHARS_PER_TOKEN))
-        yield from self._cut(text, 0, section.blocks[0].syntax, aim)
+        yield from self._cut(text, 0, section.blocks[0].syntax, aim, token_count)
 
     def _estimate_tokens(self, text: str) -> int:
-        """Exact for a short text, otherwise from a sample of its beginning and its middle."""
-        if len(text) <= 2 * SAMPLE_CHARS:
-            return self.count_tokens(text)
+        """Of a long text, from a sample of its beginning and its middle."""
         middle = len(text) // 2
         sample = text[:SAMPLE_CHARS] + text[middle : middle + SAMPLE_CHARS]
         return self.count_tokens(sample) * len(text) // len(sample)
 
-    def _cut(self, text: str, offset: int, syntax: str, aim_chars: int) -> Iterator[_Passage]:
+    def _cut(
+        self, text: str, offset: int, syntax: str, aim_chars: int, tokens_of_all: int | None = None
+    ) -> Iterator[_Passage]:
+        """`tokens_of_all` are those of `text`, where they were counted: of a mail that is one passage, only once."""
         for start, piece in _split(text, syntax, aim_chars):
             if not piece.strip():
                 continue
-            token_count = self.count_tokens(piece)
+            counted = tokens_of_all if piece == text else None
+            token_count = self.count_tokens(piece) if counted is None else counted
             if token_count <= self._chunk_tokens or len(piece) <= 1:
                 yield _Passage(offset + start, piece, token_count)
             else:

@@ -27,11 +27,16 @@ CHUNKS_AT_ONCE = 500
 """Added or removed in a transaction."""
 
 
+def content_key(sha256: bytes, path: str) -> tuple[bytes, str]:
+    """What tells contents apart."""
+    return sha256, _suffix(path)
+
+
 def find_content(connection: Connection, sha256: bytes, path: str, readers: frozenset[str] = frozenset()) -> int | None:
     """The whole content of these bytes under the path's suffix, if one of `readers` (none named: any) made it."""
     row = connection.execute(
         "SELECT content_id, reader FROM contents WHERE sha256 = ? AND suffix = ? AND complete = 1",
-        (sha256, _suffix(path)),
+        content_key(sha256, path),
     ).fetchone()
     return None if row is None or (readers and row[1] not in readers) else int(row[0])
 
@@ -92,7 +97,7 @@ def finish_content(
 ) -> None:
     """All its passages are there. It takes the place of one that an older reader made of the same bytes."""
     older = connection.execute(
-        "SELECT content_id FROM contents WHERE sha256 = ? AND suffix = ?", (sha256, _suffix(path))
+        "SELECT content_id FROM contents WHERE sha256 = ? AND suffix = ?", content_key(sha256, path)
     ).fetchone()
     if older is not None:
         connection.execute("UPDATE documents SET content_id = ? WHERE content_id = ?", (content_id, older[0]))

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
+from sqlite3 import Connection
 from typing import TypeVar
 
 from rag.contents import (
+    ChunkRow,
     add_chunks,
     add_content,
     begin_content,
@@ -59,6 +62,21 @@ class Recorded:
     """0 when the library had this content already."""
     changed: bool
     """Whether the path holds something else than before; false for a file that was only touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that was read, and what is to be stored of it."""
+
+    file: FoundFile
+    sha256: bytes
+    document: DocumentFacts | ReadDocument
+    rows: Sequence[ChunkRow]
+    """Its passages, as `rag.contents.chunk_rows` makes them."""
+    container_id: int | None = None
+    """The row of the outermost file that it is inside of."""
+    awaits_members: bool = False
+    """What is inside of it is still to come: it is not done yet."""
 
 
 class Documents:
@@ -149,6 +167,10 @@ class Documents:
             )
         )
 
+    def together(self) -> AbstractContextManager[Connection]:
+        """What is changed inside is one transaction, all of it or nothing."""
+        return self._db.transaction()
+
     def begin(self, files: Iterable[FoundFile]) -> None:
         """List files that were seen and not read yet. Paths that are listed already are left as they are."""
         with self._db.transaction() as connection:
@@ -171,20 +193,23 @@ class Documents:
         container_id: int | None = None,
         awaits_members: bool = False,
     ) -> Recorded:
+        """As `record_read`."""
+        return self.record_read(ReadFile(file, sha256, document, chunk_rows(chunks), container_id, awaits_members))
+
+    def record_read(self, read: ReadFile) -> Recorded:
         """A file was read: store its passages, or join it to the content that has them already.
 
-        What the path held before goes, if no other file has it. `container_id` is of the outermost file that it is
-        inside of; one that `awaits_members` is not done yet. Raises StorageFull, LibraryDamaged.
+        What the path held before goes, if no other file has it. Raises StorageFull, LibraryDamaged.
         """
-        rows = chunk_rows(chunks)
+        path = read.file.path
         with self._db.transaction() as connection:
-            content_id = find_content(connection, sha256, file.path, frozenset({document.reader}))
+            content_id = find_content(connection, read.sha256, path, frozenset({read.document.reader}))
             is_new, chunks_added = content_id is None, 0
             if content_id is None:
-                content_id = add_content(connection, file.path, sha256, document, rows)
-                chunks_added = len(chunks)
-            state = "found" if awaits_members else "read"
-            is_other = set_document(connection, file, content_id, state, container_id=container_id)
+                content_id = add_content(connection, path, read.sha256, read.document, read.rows)
+                chunks_added = len(read.rows)
+            state = "found" if read.awaits_members else "read"
+            is_other = set_document(connection, read.file, content_id, state, container_id=read.container_id)
             return Recorded(content_id, chunks_added, is_other or is_new)
 
     def begin_content(self, path: str, reader: str, chunks: Sequence[ChunkDraft]) -> int:

@@ -74,8 +74,11 @@ class Members:
         None when none of the readers that count (`reader`: only this one) has read them.
         """
         readers = frozenset({reader}) if reader else standing.readers
-        if find_content(self._db.connection, sha256, file.path, readers) is None:
+        known = find_content(self._db.connection, sha256, file.path, readers)
+        if known is None:
             return None  # mostly; without waiting for other writers
+        if self._is_as_it_was(file, known, container_id) and self._all_stand(os.fsencode(file.path), standing):
+            return Joined(Recorded(known, 0, False), True)  # mails of a mailbox that has grown: nothing to write
         with self._db.transaction() as connection:
             content_id = find_content(connection, sha256, file.path, readers)
             if content_id is None:
@@ -189,6 +192,16 @@ class Members:
         return set(map(os.fsdecode, again))
 
     # ---
+
+    def _is_as_it_was(self, file: FoundFile, content_id: int, container_id: int | None) -> bool:
+        """Whether the file's row says already what `join` would write."""
+        return bool(
+            self._db.query(
+                "SELECT 1 FROM documents WHERE path = ? AND content_id = ? AND state = 'read' AND size_bytes = ?"
+                " AND mtime_ns = ? AND container_id IS ?",
+                (os.fsencode(file.path), content_id, file.size_bytes, file.mtime_ns, container_id),
+            )
+        )
 
     def _all_stand(self, path: bytes, standing: Standing) -> bool:
         """Whether everything inside would be read as it was."""
