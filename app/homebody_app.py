@@ -121,10 +121,10 @@ class HomebodyApp(App[None]):
         # What the first answer needs, imported here and not while a user waits for it to be drawn.
         import app.widgets.turn_view  # noqa: F401
 
-    def on_home_opened(self, event: HomeOpened) -> None:
+    async def on_home_opened(self, event: HomeOpened) -> None:
         self.home = event.home
         self.theme = event.home.settings.look.theme
-        self.chat.home_opened(event.home)
+        await self.chat.home_opened(event.home)
         self.look_at_engines()
         self._warm_up_stop = self.new_stop()
         self.warm_up(event.home, self._warm_up_stop)

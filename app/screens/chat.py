@@ -30,6 +30,7 @@ from app.messages import (
 from app.screens.home_screen import HomeScreen
 from app.terminal_text import clean
 from app.widgets.composer import Composer
+from app.widgets.draft_pictures import DraftPictures
 from app.widgets.filter_hints import FilterHints
 from app.widgets.microphone import HeldKey, MicrophoneLine
 from app.widgets.status_bar import StatusBar
@@ -54,12 +55,14 @@ BROKE = Failure("Something went wrong inside homebody; this answer could not be 
 class ChatScreen(HomeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("conversation")]
     AUTO_FOCUS: ClassVar[str | None] = "#composer"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012 (Textual declares it as no ClassVar)
 
     def __init__(self) -> None:
         super().__init__()
         self.status = StatusBar()
         self.transcript = Transcript()
         self.composer = Composer()
+        self._draft_pictures = DraftPictures()
         self.conversation_id: int | None = None
         self._answering: Asked | None = None
         self._waiting: Asked | None = None
@@ -76,6 +79,7 @@ class ChatScreen(HomeScreen):
         yield self.transcript
         with Vertical(id="ask"):
             yield Static("", markup=False, id="pastes")
+            yield self._draft_pictures
             yield MicrophoneLine()
             yield self.composer
             yield FilterHints()
@@ -96,7 +100,8 @@ class ChatScreen(HomeScreen):
 
     # --- what the app tells ---
 
-    def home_opened(self, home: Home) -> None:
+    async def home_opened(self, home: Home) -> None:
+        await self._draft_pictures.follow(self.composer.text)
         self.transcript.show_welcome(WELCOME)
         if home.read_only_because:
             self.transcript.show_welcome(f"{WELCOME}\n\nRead only: {clean(home.read_only_because)}")
@@ -133,8 +138,9 @@ class ChatScreen(HomeScreen):
         await self._ask(event.text, event.pastes)
 
     @on(Composer.Changed)
-    def composer_changed(self, event: Composer.Changed) -> None:
+    async def composer_changed(self, event: Composer.Changed) -> None:
         event.stop()
+        await self._draft_pictures.follow(self.composer.text)
         before_cursor = self.composer.text_before_cursor
         self.query_one(FilterHints).follow(self.composer.text, len(before_cursor))
 

@@ -75,6 +75,11 @@ def pictures_of_sources(sources: Sources) -> list[CaptionedPicture]:
 
 def pictures_named_in(question: str) -> list[CaptionedPicture]:
     """The pictures that were attached to a question by naming them in it."""
+    return [CaptionedPicture(*each) for each in places_named_in(question)]
+
+
+def places_named_in(question: str) -> list[tuple[str, PicturePlace]]:
+    """The pictures that a question names, each with its file's name as it may be shown. Looks at the disk."""
     from app.path_completion import mentioned_files
 
     if "@" not in question:
@@ -83,5 +88,5 @@ def pictures_named_in(question: str) -> list[CaptionedPicture]:
     from pipelines.page_picture import place_of_file
 
     files = mentioned_files(question)
-    placed = [(path, place) for path in files if (place := place_of_file(str(path))) is not None]
-    return [CaptionedPicture(clean_line(path.name), place) for path, place in placed]
+    placed = [(path, place_of_file(str(path))) for path in files]
+    return [(clean_line(path.name), place) for path, place in placed if place is not None]

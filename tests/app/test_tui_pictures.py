@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from app.homebody_app import HomebodyApp
 from app.picture_drawing import QUADRANTS
 from app.screens.source import SourceScreen
 from app.terminal_pictures import TerminalPictures
+from app.widgets.draft_pictures import DraftPictures
 from app.widgets.picture import Picture
 from app.widgets.preview import Preview
 from app.widgets.thumbnail import Thumbnail
@@ -219,6 +221,52 @@ async def test_a_picture_named_in_a_question_is_shown_with_it(tmp_path: Path) ->
         assert "receipt.png" in "\n".join(screen_text(app).splitlines()[4:])
         assert turn.question.startswith("What is on")
         assert home.pages.glanced_at == [PicturePlace(str(attached), "image")]
+
+
+async def test_a_picture_is_seen_while_its_question_is_written(tmp_path: Path) -> None:
+    first, second = tmp_path / "receipt.png", tmp_path / "the harbour.jpg"
+    home = FakeHome()
+    for file, colour in ((first, RED), (second, BLUE)):
+        Image.new("RGB", (8, 8)).save(file)
+        home.pages.pictures[str(file), None] = picture(colour)
+    async with running(home) as (app, pilot):
+        composer, pictures = app.chat.composer, app.screen.query_one(DraftPictures)
+        composer.insert(f"What is on @{tmp_path}/recei")
+        await settle(pilot)
+        assert not pictures.display, "half a path names nothing"
+        composer.insert("pt.png")
+        await seen(pilot, RED)
+        assert "receipt.png" in screen_text(app)
+        (thumbnail,) = pictures.query(Thumbnail)
+        composer.insert(" and on ")
+        app.post_message(Paste(f"'{second}'"))
+        await seen(pilot, BLUE)
+        assert "the harbour.jpg" in screen_text(app)
+        assert pictures.query(Thumbnail).first() is thumbnail, "what stays is left alone"
+        assert [each.path for each in home.pages.glanced_at] == [str(first), str(second)]
+
+        home.enqueue(done("A receipt, and a harbour."))
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not pictures.display
+        assert not pictures.children
+
+
+@pytest.mark.parametrize("why", ["low", "off"])
+async def test_no_pictures_over_what_is_written(tmp_path: Path, why: str) -> None:
+    named = tmp_path / "receipt.png"
+    named.write_bytes(b"")
+    home = FakeHome()
+    home.pages.pictures[str(named), None] = picture(RED)
+    if why == "off":
+        home.settings = home.settings.model_copy(update={"look": LookSettings(pictures="off")})
+    async with running(home, size=(80, 14 if why == "low" else 24)) as (app, pilot):
+        app.chat.composer.insert(f"What is on @{named}")
+        if why == "low":
+            await wait_until(pilot, lambda: app.screen.query_one(DraftPictures).children)
+        await settle(pilot)
+        assert not app.screen.query_one(DraftPictures).display
+        assert home.pages.glanced_at == []
 
 
 # --- the terminal's own ways ---
