@@ -13,12 +13,18 @@ _TYPES: dict[str, type[ReadError]] = {
 
 
 def error_to_json(error: ReadError) -> dict[str, str]:
-    return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+    told = {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+    if isinstance(error, UnsupportedFile) and error.counted_as:
+        told["counted_as"] = error.counted_as
+    return told
 
 
 def error_from_json(told: Any) -> ReadError:
     """Raises ValueError for what tells no error of a reader's."""
     try:
-        return _TYPES[told["type"]](str(told["message"]), hint=str(told["hint"]))
+        of_type, message, hint = _TYPES[told["type"]], str(told["message"]), str(told["hint"])
+        if issubclass(of_type, UnsupportedFile):
+            return of_type(message, hint=hint, counted_as=str(told.get("counted_as", "")))
+        return of_type(message, hint=hint)
     except (KeyError, TypeError) as error:
         raise ValueError("an error that says nothing") from error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rag.errors import DamagedFile, EmptyFile, UnsupportedFile
 from rag.readers.contract import OpenedFile
+from rag.readers.sniff import refuse_silent_kinds
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -62,13 +63,14 @@ class Sound:
 def open_sound(file: OpenedFile) -> Sound:
     """Open the first audio stream of a file. The caller closes the file's stream, after the last piece.
 
-    Raises UnsupportedFile for what is no sound or video file and for a video without sound; `pieces` raises DamagedFile
-    where nothing can be decoded and EmptyFile where there is not one sample.
+    Raises DamagedFile for what is no sound or video file, UnsupportedFile for a video without sound; `pieces` raises
+    DamagedFile where nothing can be decoded and EmptyFile where there is not one sample.
     """
     import av
     from av.error import FFmpegError
     from av.stream import Discard
 
+    refuse_silent_kinds(file)
     av.logging.set_level(None)
     # The stubs know neither `io_open` as a refusing function nor None; a file inside a playlist would come this way.
     options: dict[str, Any] = {"container_options": _OPEN_OPTIONS, "io_open": _refuse, "metadata_errors": "replace"}
@@ -81,7 +83,9 @@ def open_sound(file: OpenedFile) -> Sound:
         ) from error
     if not container.streams.audio:
         container.close()
-        raise UnsupportedFile(f"{file.name} has no sound", hint="there is nothing in it to hear")
+        raise UnsupportedFile(
+            f"{file.name} has no sound", hint="there is nothing in it to hear", counted_as="films without sound"
+        )
     stream = container.streams.audio[0]
     for other in container.streams:
         if other.index != stream.index:

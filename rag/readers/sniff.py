@@ -99,7 +99,7 @@ _FORMATS: dict[Format, str] = {
     "calendar": "ics ical ifb",
     "contacts": "vcf vcard",
     "archive": "zip tar tgz taz gz tbz tbz2 tb2 bz2 txz xz",
-    "picture": "jpg jpeg jpe jfif png apng gif bmp dib tif tiff webp heic heif avif",
+    "picture": "jpg jpeg jpe jfif png apng gif bmp dib tif tiff webp heic heif hif avif",
     "svg": "svg svgz",
     # Sound, and films for their sound; `ts` is TypeScript.
     "recording": "mp3 wav wave flac ogg oga opus spx m4a m4b aac aif aiff aifc amr ape caf w64 wma mka"
@@ -175,6 +175,8 @@ _BINARY_MAGIC_BYTES = (b"MZ", b"GIF8", b"ID3", b"BZh", b"Rar!", b"GGUF", b"OggS"
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NEVER_SOUND = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"%PDF-", b"SQLite format 3\0")
+"""No recording begins with one of these."""
 _PICTURE_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 """Of files in ISO's base format, which most films have too."""
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
@@ -209,6 +211,7 @@ def find_format(file: OpenedFile) -> Format:
     file.stream.seek(0)
     named = FORMAT_BY_EXTENSION.get(file.extension)
     if named == "recording":  # whether it is one, only its decoder can tell
+        refuse_silent_kinds(file)
         return named
     if head.find(b"%PDF-", 0, 1024) >= 0 and (named == "pdf" or head.startswith(b"%PDF-")):
         return "pdf"
@@ -245,6 +248,15 @@ def find_format(file: OpenedFile) -> Format:
     if b"\0" in head and not is_wide_text(head):
         raise UnsupportedFile(f"{file.name} is of a kind that homebody does not know", hint=_UNSUPPORTED_HINT)
     return "html" if is_html else "text"
+
+
+def refuse_silent_kinds(file: OpenedFile) -> None:
+    """Raises DamagedFile for what surely is no recording, saying what it is. The stream stands at its start then."""
+    head = file.stream.read(HEAD_BYTES)
+    file.stream.seek(0)
+    if head.startswith(_NEVER_SOUND):
+        what = _magic(head) or "a PDF"
+        raise DamagedFile(f"{file.name} is no recording: it is {what}", hint="correct its name, or name another file")
 
 
 def _magic(head: bytes) -> str | None:

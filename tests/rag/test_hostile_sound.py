@@ -20,6 +20,9 @@ from tests.rag.made_sound import RATE_HZ, encoded, silent_film, tone, wav16, wav
 LIMITS = replace(ReadLimits(), memory_bytes=256 * MEGABYTE, timeout_s=30.0, ratio_free_bytes=8 * MEGABYTE)
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(99)
+
+
 def heard(path: str | Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """All samples, and the notes."""
     with SoundReader(LIMITS).open(path) as sound:
@@ -64,8 +67,9 @@ def test_one_millisecond_is_one_millisecond_and_no_byte_is_empty(tmp_path: Path)
         heard(write(tmp_path / "nothing.wav", b""))
     with pytest.raises(EmptyFile, match=r"header\.wav has no sound in it"):
         heard(write(tmp_path / "header.wav", wav16(tone(0))))
-    with pytest.raises(UnsupportedFile, match=r"silent\.mp4 has no sound"):
+    with pytest.raises(UnsupportedFile, match=r"silent\.mp4 has no sound") as raised:
         heard(write(tmp_path / "silent.mp4", silent_film()))
+    assert raised.value.counted_as == "films without sound"  # films are a kind that is read
 
 
 def test_opus_that_is_damaged_in_the_middle_costs_what_is_damaged(tmp_path: Path) -> None:
@@ -87,11 +91,12 @@ def test_opus_that_is_damaged_in_the_middle_costs_what_is_damaged(tmp_path: Path
 def test_what_has_another_kinds_name_is_heard_all_the_same_or_said(tmp_path: Path) -> None:
     samples, _ = heard(write(tmp_path / "really-flac.mp3", encoded(tone(1.0), "flac", "flac")))
     assert len(samples) == pytest.approx(RATE_HZ, rel=0.1)
-    for name, content in {"words.wav": b"just words " * 50, "picture.ogg": b"\x89PNG\r\n\x1a\n" + bytes(99)}.items():
+    for name, content in {"words.wav": b"just words " * 50, "picture.ogg": PNG}.items():
         found = heard_or_said(write(tmp_path / name, content))
         assert isinstance(found, ReadError)
         assert name in str(found)
         assert found.hint
+    assert str(heard_or_said(tmp_path / "picture.ogg")) == "picture.ogg is no recording: it is a PNG picture"
 
 
 def test_a_recording_deep_inside_is_the_same_recording(tmp_path: Path) -> None:

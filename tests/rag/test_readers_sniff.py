@@ -55,6 +55,8 @@ def test_pdf_and_docx_are_read_whatever_they_are_called(opened: Opened, tmp_path
         ("a.txt", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "PNG"),
         ("a.md", b"MZ\x90\x00\x03\x00", "Windows program"),
         ("a.txt", b"\x00\x00\x00\x18ftypheic", "HEIC"),
+        ("a.mp3", b"\xff\xd8\xff\xe0" + b"\0" * 100, "a JPEG picture"),
+        ("a.wav", b"%PDF-1.7\n", "a PDF"),
         ("a.pdf", b"just words", "not a PDF"),
         ("a.docx", b"just words", "not a Word document"),
         ("a.txt", OLE, "old Office"),
