@@ -73,7 +73,12 @@ _SMALL_TALK = re.compile(
     )"""
 )
 _YES_OR_NO = re.compile(r"(?i)^[\s\"'*]*(yes|no)[\s\"'*.!]*$")
-_MARKS = re.compile(r"\[\d+\]|[*_`#]")
+_MARKS = re.compile(
+    r"""(?xi)\[\d+\]|[*_`#]
+    |(?:\b(?:according\ to|in|from)\s+)?[(\[]?\bpassages?\s+\d{1,2}\b(?:\s*(?:,|and|or|to|-)\s*\d{1,2}\b)*[)\]]?
+    """
+)
+"""Of an answer's own making: models also name passages, by the numbers that these have in their prompt."""
 
 
 SentenceRole = Literal["claim", "not said", "yes", "no", "nothing"]

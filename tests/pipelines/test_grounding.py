@@ -115,6 +115,22 @@ def test_citations_are_numbered_by_first_use_and_shared() -> None:
     assert [answer[each.start : each.end] for each in checked.sentences][1] == "The rent is 940 euros."
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "In Passage 1, the monthly rent is 940 euros.",
+        "The rent is mentioned in passages 1 and 2, which state that the monthly rent is 940 euros.",
+        "The monthly rent is 940 euros (Passage 2).",
+        "According to [Passage 1], the monthly rent is 940 euros.",
+    ],
+)
+def test_the_number_of_a_passage_is_no_number_of_the_files(answer: str) -> None:
+    checked = check(answer, [LEASE, BIKE], question="What is the rent?")
+    assert (marks(checked), terms(checked)) == ([True], [])
+    wrong = check(answer.replace("940", "941"), [LEASE, BIKE], question="What is the rent?")
+    assert (marks(wrong), terms(wrong)) == ([False], ["941"])
+
+
 def test_the_quote_is_the_sentence_that_says_it() -> None:
     checked = check("The deposit is two months' rent.", [BIKE, LEASE], question="How much is the deposit?")
     (citation,) = checked.citations
