@@ -59,6 +59,9 @@ class HomebodyApp(App[None]):
     CSS_PATH = Path(__file__).parent / "styles" / "homebody.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("everywhere")]
     ENABLE_COMMAND_PALETTE = True
+    # For the style sheet. The keys of a conversation take 82 columns, those of a picture in a source 87.
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (88, "-wide")]  # noqa: RUF012 (Textual declares them so)
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012
 
     def __init__(self, open_home: Callable[[], Home], terminal_pictures: TerminalPictures | None = None) -> None:
         """`terminal_pictures`: what the terminal can show beside characters; nothing where it was not asked."""

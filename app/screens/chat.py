@@ -55,7 +55,6 @@ BROKE = Failure("Something went wrong inside homebody; this answer could not be 
 class ChatScreen(HomeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("conversation")]
     AUTO_FOCUS: ClassVar[str | None] = "#composer"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012 (Textual declares it as no ClassVar)
 
     def __init__(self) -> None:
         super().__init__()

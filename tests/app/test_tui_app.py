@@ -130,6 +130,21 @@ async def test_every_screen_is_drawn_at_odd_sizes(size: tuple[int, int]) -> None
             assert "harbour" in screen_text(app)
 
 
+async def test_all_keys_of_an_answer_fit_into_80_columns() -> None:
+    home, gate = FakeHome(), threading.Event()
+    home.enqueue("Half of", gate, " the answer")
+    async with running(home) as (app, pilot):
+        await ask(pilot, "q")
+        await wait_until(pilot, lambda: "Half of" in screen_text(app))
+        await wait_until(pilot, lambda: "esc Stop" in screen_text(app))
+        keys = screen_text(app).splitlines()[-1]
+        assert keys == " esc Stop ctrl+n New ctrl+o Sources F1 Help F2 History F3 Library F8 Search"
+        await pilot.resize_terminal(100, 24)
+        await wait_until(pilot, lambda: screen_text(app).endswith(" F3 Library  F8 Search"))
+        gate.set()
+        await settle(pilot)
+
+
 async def test_a_resize_storm_while_streaming() -> None:
     home = FakeHome()
     gates = [threading.Event() for _ in range(8)]

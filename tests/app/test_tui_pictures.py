@@ -190,6 +190,8 @@ async def test_a_picture_is_shown_first_as_such_with_what_is_cited_framed_and_it
         assert y0 <= 180 <= 200 <= y1
         assert shown(app, (214, 92, 0)), "the frame"
         assert "The boiler was replaced." in screen_text(app)
+        keys = screen_text(app).splitlines()[-1]
+        assert keys.endswith((" 0 Whole", " y Copy")), f"the last key of 80 columns is whole: {keys}"
         await pilot.press("p")
         await settle(pilot)
         assert not view.display
