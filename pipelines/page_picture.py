@@ -16,7 +16,7 @@ from pipelines.picture_cache import KeptPicture, PictureCache
 from pipelines.picture_files import PictureFiles
 from pipelines.turn import Citation, Locator
 from rag.member_opening import split_path
-from rag.pdf_pages import PdfPages, TextOnPage
+from rag.pdf_pages import TIMEOUT_S, PdfPages, TextOnPage
 from rag.pdf_places import Box, around
 from rag.readers.sniff import FORMAT_BY_EXTENSION
 from rag.records import Hit, Kind
@@ -29,6 +29,8 @@ MAX_THUMBNAILS_BYTES = 32 << 20
 """About two thousand."""
 THUMBNAIL_PX = 512
 """Of the longer side: 50 cells of a terminal, in pixels."""
+INSIDE_WITHIN_S = 2.0
+"""For finding places in PDFs inside other files: who asked has waited for the answer already."""
 MARK_RGB = (255, 214, 0)
 """Yellow, laid over the paper as a highlighter does: what is dark stays dark."""
 EDGE_RGB = (214, 92, 0)
@@ -172,16 +174,18 @@ class PagePictures:
         self._files.close()
 
     def _place(self, quotes: Sequence[tuple[str, Kind, Locator, str]]) -> list[Locator]:
-        """Inside other files nothing is looked for: an answer must not wait for an archive to be gone through."""
+        """Files inside others come last and have little time: an archive may have to be gone through for them."""
         placed = [locator for _, _, locator, _ in quotes]
-        wanted = {
-            n: TextOnPage(path, at.page, text)
-            for n, (path, kind, at, text) in enumerate(quotes)
-            if at.page and kind == "text" and not split_path(path)[1]
-        }
-        for n, lines in zip(wanted, self._pages.find(list(wanted.values())), strict=True):
-            if lines:
-                placed[n] = replace(placed[n], box=around(lines))
+        on_disk: dict[int, TextOnPage] = {}
+        inside: dict[int, TextOnPage] = {}
+        for n, (path, kind, at, text) in enumerate(quotes):
+            if at.page and kind == "text":
+                (inside if split_path(path)[1] else on_disk)[n] = TextOnPage(path, at.page, text)
+        for wanted, within_s in ((on_disk, TIMEOUT_S), (inside, INSIDE_WITHIN_S)):
+            found = self._pages.find(list(wanted.values()), within_s=within_s)
+            for n, lines in zip(wanted, found, strict=True):
+                if lines:
+                    placed[n] = replace(placed[n], box=around(lines))
         return placed
 
     def _looked_at(self, place: PicturePlace) -> KeptPicture:

@@ -52,15 +52,17 @@ class PdfPages:
         limits = limits or ReadLimits()
         self._limits = replace(limits, timeout_s=min(limits.timeout_s, TIMEOUT_S))
 
-    def find(self, wanted: Sequence[TextOnPage]) -> list[list[Box]]:
-        """For each text one box a line of it, in points from its page's top left; none where it is not found.
+    def find(self, wanted: Sequence[TextOnPage], *, within_s: float = TIMEOUT_S) -> list[list[Box]]:
+        """For each text one box a line of it, in points from its page's top left; none where it is not found, or not
+        within this time.
 
         Never raises for what is wrong with a file: a place that cannot be told is no reason to say nothing else.
         """
         found: list[list[Box]] = [[] for _ in wanted]
         if not wanted:
             return found
-        answer = io.BytesIO(self._ask({"find": [asdict(each) for each in wanted]}))
+        limits = replace(self._limits, timeout_s=min(self._limits.timeout_s, within_s))
+        answer = io.BytesIO(self._ask({"find": [asdict(each) for each in wanted]}, limits))
         for boxes in found:
             try:
                 frame = read_frame(answer, MAX_FRAME_BYTES)
@@ -74,7 +76,7 @@ class PdfPages:
     def draw(self, path: str, page: int) -> DrawnPage:
         """A page as it looks. Raises ReadError and those below it."""
         name = path_text(Path(path).name)
-        answer = io.BytesIO(self._ask({"draw": {"path": path, "page": page}}))
+        answer = io.BytesIO(self._ask({"draw": {"path": path, "page": page}}, self._limits))
         try:
             frame = read_frame(answer, MAX_FRAME_BYTES)
             told = error_from_json(frame["error"]) if frame is not None and "error" in frame else None
@@ -102,7 +104,7 @@ class PdfPages:
             raise DamagedFile(f"{name}: page {page} cannot be shown", hint="open the file in its own program")
         return drawn
 
-    def _ask(self, request: dict[str, Any]) -> bytes:
+    def _ask(self, request: dict[str, Any], limits: ReadLimits) -> bytes:
         """What the process answered until it ended, or until its time or memory was used up."""
         packages = str(Path(__file__).resolve().parent.parent)
         # A file, not a pipe, holds the request: it may be larger than a pipe takes before anybody reads.
@@ -111,18 +113,18 @@ class PdfPages:
             told.seek(0)
             # -P keeps the current folder out of the import path: it may be the folder that is being indexed.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, packages, limits_to_json(self._limits)],
+                [sys.executable, "-P", "-c", _BOOT, packages, limits_to_json(limits)],
                 stdin=told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        deadline = time.monotonic() + self._limits.timeout_s
+        deadline = time.monotonic() + limits.timeout_s
         try:
             while True:
                 try:
                     return process.communicate(timeout=WATCH_EVERY_S)[0]
                 except subprocess.TimeoutExpired:
-                    if time.monotonic() >= deadline or _resident_bytes(process.pid) > self._limits.memory_bytes:
+                    if time.monotonic() >= deadline or _resident_bytes(process.pid) > limits.memory_bytes:
                         log.info("a PDF page took too long or too much memory")
                         process.kill()
         finally:

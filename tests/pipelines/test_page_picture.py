@@ -16,6 +16,7 @@ from rag.pdf_pages import PdfPages
 from rag.pdf_places import DrawnPage
 from rag.readers.contract import ReadLimits
 from rag.records import Chunk, Hit
+from tests.rag.made_archives import zip_of
 from tests.rag.made_files import pdf_bytes
 
 SAID = "The harbour was begun in 1806."
@@ -68,6 +69,19 @@ def test_only_quotes_on_pages_get_boxes_and_only_where_they_stand(tmp_path: Path
     assert placed[0] == replace(citations[0], locator=Locator(page=2, box=box))
     hit = Hit(1, 0.5, Chunk(7, 1, 0, SAID, (), Locator(page=2)), str(harbour), "harbour", "text")
     assert pictures.place_hits([hit])[0].chunk.locator.box == box
+
+
+def test_a_quote_in_a_pdf_inside_an_archive_gets_its_box_too(tmp_path: Path, harbour: Path) -> None:
+    (tmp_path / "scans.zip").write_bytes(zip_of({"old/harbour.pdf": harbour.read_bytes(), "readme.txt": b"Scans."}))
+    inside = tmp_path / "scans.zip" / "old" / "harbour.pdf"
+    citations = [
+        cited(inside, Locator(page=2)),
+        cited(harbour, Locator(page=2)),
+        cited(tmp_path / "scans.zip" / "gone.pdf", Locator(page=2)),
+    ]
+    first, second, third = pictures_of(PdfPages(), tmp_path).place_citations(citations)
+    assert first.locator.box == second.locator.box is not None
+    assert third == citations[2]
 
 
 def test_a_picture_is_drawn_once_and_again_when_the_file_changes(tmp_path: Path, harbour: Path) -> None:
