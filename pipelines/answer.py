@@ -18,7 +18,7 @@ from pipelines.conversation_pictures import ConversationPictures, ShownPicture
 from pipelines.conversations import PastTurn, SavedConversations
 from pipelines.errors import EXPECTED_ERRORS, EmptyQuestion, FileNotUsable
 from pipelines.events import AnswerDone, AnswerEvent, EngineLoading, Notice, PromptBuilt, Retrieved, TurnStarted
-from pipelines.excerpts import Embed, Excerpts, Split, rank_excerpts, split_long_question, take_whole
+from pipelines.excerpts import Embed, Split, rank_excerpts, split_long_question, take_whole
 from pipelines.foreground import Foreground
 from pipelines.grounding import check
 from pipelines.passages import Passage
@@ -204,8 +204,9 @@ class AnswerPipeline:
         if not builder.fits_whole(excerpts.passages):
             excerpts = rank_excerpts(attachments, question, split=self._split, embed=self._embed)
         prompt = builder.build([*excerpts.passages, *map(Passage.from_hit, hits)])
-        if not excerpts.whole:
-            notices.append(self._part_read(attachments, excerpts, prompt))
+        read = sum(1 for passage in prompt.new_passages if passage.chunk_id is None)
+        if not excerpts.whole and read < len(excerpts.passages):
+            notices.append(_part_read(attachments, read, len(excerpts.passages)))
         if prompt.dropped_now:
             notices.append(
                 Notice(
@@ -215,14 +216,6 @@ class AnswerPipeline:
                 )
             )
         return prompt, notices
-
-    def _part_read(self, attachments: Sequence[Attachment], excerpts: Excerpts, prompt: BuiltPrompt) -> Notice:
-        read = sum(1 for passage in prompt.new_passages if passage.chunk_id is None)
-        names = ", ".join(attachment.name for attachment in attachments)
-        return Notice(
-            f"{names}: {read} of {len(excerpts.passages)} passages are read, the best for the question.",
-            "a larger answer.first_word_s in the settings reads more, and takes longer",
-        )
 
     def _speak(
         self,
@@ -359,6 +352,14 @@ def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:
 def _shortened(text: str, characters: int = 80) -> str:
     line = " ".join(text.split())
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
+
+
+def _part_read(attachments: Sequence[Attachment], read: int, of: int) -> Notice:
+    names = ", ".join(attachment.name for attachment in attachments)
+    return Notice(
+        f"{names}: {read} of {of} passages are read, the best for the question.",
+        "a larger answer.first_word_s in the settings reads more, and takes longer",
+    )
 
 
 __all__ = ["NOTHING_FOUND", "AnswerPipeline", "SearchLibrary"]

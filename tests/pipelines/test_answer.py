@@ -411,6 +411,15 @@ def test_a_long_attachment_is_searched_and_that_is_said(bench: Bench) -> None:
     assert answer.timings.prompt_tokens < 500
 
 
+def test_an_attachment_of_one_passage_is_not_said_to_be_read_in_part(bench: Bench) -> None:
+    bench.prefill_tokens_per_s = 0.5
+    bench.chat.enqueue("The rent is 940 euros.")
+    attached = Attachment("lease.txt", "The rent is 940 euros.")
+    events = bench.events(Turn("How much is the rent?", attachments=(attached,), use_library=False))
+    assert "The rent is 940 euros." in bench.chat.last_prompt
+    assert notices_of(events) == []
+
+
 def test_a_question_of_a_hundred_thousand_words_is_searched_not_read(bench: Bench) -> None:
     bench.prefill_tokens_per_s = 30.0
     filler = "\n\n".join(f"Paragraph {n} is about nothing much." for n in range(16_000))
