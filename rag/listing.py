@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any, cast
 
 from rag.filters import NO_FILTERS, Filters, document_condition, register_functions
@@ -80,7 +81,7 @@ def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, conditio
         DocumentRow(
             path=path,
             title=title or name_without_suffix(path),
-            kind=cast(Kind, kind or "text"),
+            kind=cast(Kind, kind or _kind_by_name(path)),
             state=_state(document_state, content_state),
             reason=reason,
             size_bytes=size_bytes,
@@ -109,6 +110,11 @@ def _suffixes_of(kinds: Collection[Kind]) -> frozenset[str]:
     return frozenset(
         f".{extension}" for extension, form in FORMAT_BY_EXTENSION.items() if _KIND_OF_FORMAT.get(form, "text") in kinds
     )
+
+
+def _kind_by_name(path: str) -> Kind:
+    form = FORMAT_BY_EXTENSION.get(PurePath(path).suffix[1:].lower())
+    return _KIND_OF_FORMAT.get(form, "text") if form else "text"
 
 
 def _state(document_state: str, content_state: str | None) -> DocumentState:

@@ -132,6 +132,8 @@ def test_listing_takes_the_filters_of_a_query_and_knows_unread_files_by_their_na
     assert listed("kind:picture in:/scans", only_failed=True) == ["/scans/c.JPG"]
     assert listed("name:*.md") == ["/notes/b.md"]
     assert listed("scans kind:pdf") == ["/scans/a.pdf"]
+    kinds = {row.path: row.kind for row in list_documents(db)}
+    assert [kinds[path] for path in ("/scans/c.JPG", "/notes/e.mp3", "/notes/b.md")] == ["image", "audio", "text"]
 
 
 def test_a_title_that_is_the_name_follows_the_name(db: LibraryDb) -> None:
