@@ -26,12 +26,14 @@ _SCREENSHOT = re.compile(r"screen\s?shot|screen\s?capture|bildschirmfoto|snippin
 TEXT = "There is text on it."
 NO_TEXT = "No text was found on it."
 """One of them ends every description; only the user's own labels come behind it."""
+_SEVERAL = {"TIFF": "It has several pages", "HEIC": "There are more pictures in the file"}
+"""What it means that there are several in one file; in other formats it moves."""
 OWN_LABELS = " By your own labels it may show: "
 
 
 def describe(name: str, facts: PictureFacts, labels: Sequence[Label], *, has_text: bool) -> str:
     """A few sentences; `name` is the file's name."""
-    sentences = [f"{_kind(name, facts)} {_words(name)}"]
+    sentences = [_named_kind(name, facts)]
     if facts.title:
         sentences.append(f"Title: {facts.title}")
     if taken := _taken(facts):
@@ -41,7 +43,7 @@ def describe(name: str, facts: PictureFacts, labels: Sequence[Label], *, has_tex
     if facts.colours:
         sentences.append(f"Colours: {_colours(facts)}")
     if facts.frames > 1:
-        sentences.append("It has several pages" if facts.format == "TIFF" else "It moves")
+        sentences.append(_SEVERAL.get(facts.format, "It moves"))
     return ". ".join([*sentences, TEXT if has_text else NO_TEXT])
 
 
@@ -54,6 +56,12 @@ def with_own_labels(description: str, labels: Sequence[Label]) -> str:
     told_before = description[:end] if end >= 0 else description.partition(OWN_LABELS)[0]
     named = "; ".join(label.name for label in labels)
     return f"{told_before}{OWN_LABELS}{named}." if labels else told_before
+
+
+def _named_kind(name: str, facts: PictureFacts) -> str:
+    """`Photo IMG 2041`; what a program named `Screenshot from …` is not called one twice."""
+    kind, words = _kind(name, facts), _words(name)
+    return words if words.casefold().startswith(f"{kind.casefold()} ") else f"{kind} {words}"
 
 
 def _kind(name: str, facts: PictureFacts) -> str:

@@ -317,7 +317,16 @@ def test_a_description_says_what_is_known_and_nothing_else() -> None:
         " No text was found on it."
     )
     bare = describe("Screenshot 2.png", PictureFacts(1, 1, "PNG"), [], has_text=True)
-    assert bare == "Screenshot Screenshot 2. There is text on it."
+    assert bare == "Screenshot 2. There is text on it."
+    assert describe("photos.png", PictureFacts(1, 1, "PNG"), [], has_text=False).startswith("Picture photos. ")
+
+
+@pytest.mark.parametrize(
+    ("format_", "told"),
+    [("TIFF", "It has several pages."), ("HEIC", "There are more pictures in the file."), ("GIF", "It moves.")],
+)
+def test_what_several_in_one_file_are_goes_by_the_format(format_: str, told: str) -> None:
+    assert told in describe("a", PictureFacts(9, 9, format_, frames=2), [], has_text=False)
 
 
 def test_own_labels_stand_behind_a_description_whatever_its_file_says() -> None:
