@@ -30,9 +30,17 @@ MAX_FRAMES_LOOKED_AT = 240
 """Of an animation: its first ten seconds, mostly."""
 KEY_FRAME_CHANGE = 0.12
 """A frame differs from the last one that was taken by so much of the way from black to white, on average."""
-COMPARED_PX = 24
+COMPARED_PX = 48
 LONG_STRIP = 200
 """A picture this many times as long as it is wide says nothing when it is made smaller; it is cut off."""
+
+MAX_BOXES = 64
+"""Of a file in ISO's base format, walked over at its top; a picture has half a dozen."""
+READABLE_MS = 500
+"""A frame that stands so long may be there to be read, and a few other words on it make it another one."""
+READABLE_CHANGE, READABLE_SHARE = 24, 0.01
+"""Of 255, and of all compared pixels: what other words change at least."""
+NOT_WHOLE = "the picture is not whole; what there is of it was looked at"
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "MPO", "HEIF")
 _UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
@@ -70,6 +78,8 @@ def read_picture(file: OpenedFile, limits: ReadLimits) -> Reading:
         title=reading.title,
         author=reading.author,
     )
+    if image.format == "HEIF" and _is_cut_off(file):
+        reading.notes.append(NOT_WHOLE)
     reading.blocks = _drawings(image, file, limits, facts, orientation, reading.notes)
     return reading
 
@@ -186,12 +196,12 @@ def _drawings(
             notes.append(f"it was looked at up to {'page' if is_paged else 'frame'} {number}: {error}")
             break
         if not is_whole:
-            notes.append("the picture is not whole; what there is of it was looked at")
+            notes.append(NOT_WHOLE)
         number += 1
         if not is_paged and facts.frames == 1 and not _may_move(image):
             most = 1
         seen = _compared(decoded)
-        if not is_paged and last is not None and not _differs(seen, last):
+        if not is_paged and last is not None and not _differs(seen, last, _stands_ms(image)):
             continue
         last = seen
         taken += 1
@@ -311,11 +321,41 @@ def _compared(image: Image) -> bytes:
     return b""
 
 
-def _differs(one: bytes, other: bytes) -> bool:
+def _stands_ms(image: Image) -> float:
+    """How long the current frame of an animation is shown; 0 where that is not told."""
+    shown_ms = image.info.get("duration", 0)
+    return float(shown_ms) if isinstance(shown_ms, int | float) else 0.0
+
+
+def _differs(one: bytes, other: bytes, stands_ms: float) -> bool:
     if len(one) != len(other):
         return True
-    change = sum(abs(a - b) for a, b in zip(one, other, strict=True))
-    return change > KEY_FRAME_CHANGE * 255 * len(one)
+    changes = [abs(a - b) for a, b in zip(one, other, strict=True)]
+    if sum(changes) > KEY_FRAME_CHANGE * 255 * len(one):
+        return True
+    return stands_ms >= READABLE_MS and sum(c > READABLE_CHANGE for c in changes) > READABLE_SHARE * len(one)
+
+
+def _is_cut_off(file: OpenedFile) -> bool:
+    """Of a HEIC: whether its last box ends behind the file. libheif fills what is missing with green and says nothing.
+
+    Boxes: ISO/IEC 14496-12, 4.2. The stream stands at its start afterwards.
+    """
+    end = file.stream.seek(0, 2)
+    at = 0
+    for _ in range(MAX_BOXES):
+        if at >= end:
+            break
+        file.stream.seek(at)
+        head = file.stream.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size < 8:  # 0: as far as the file goes; otherwise it is no box
+            break
+        at += size
+    file.stream.seek(0)
+    return at > end
 
 
 def _damaged(name: str) -> DamagedFile:

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.pictures import MAX_SIDE_PX, MAX_TEXT_CHARS, Drawing, PictureFacts
 from rag.readers.contract import MEGABYTE, ReadLimits
-from rag.readers.picture import MAX_FRAMES_LOOKED_AT, MAX_KEY_FRAMES
+from rag.readers.picture import MAX_FRAMES_LOOKED_AT, MAX_KEY_FRAMES, NOT_WHOLE
 from rag.reading import DocumentReader, TextEnded
 from tests.rag.made_bombs import apng, gif, pages_of_scan, png, tiff, zipped_text_chunk
 
@@ -186,7 +186,10 @@ def test_heic_is_decoded(reader: DocumentReader, tmp_path: Path) -> None:
     pixels = drawing.pixels().astype(int)
     for (x, y), colour in {(100, 10): (200, 20, 20), (100, 50): (20, 40, 200), (5, 30): (250, 250, 250)}.items():
         assert abs(pixels[y, x] - colour).max() < 60
+    assert found.notes == ()
     content = PHONE.read_bytes()
+    lacking = written(tmp_path / "lacking.heic", content + (4096).to_bytes(4, "big") + b"free")
+    assert seen(reader, lacking).notes == (NOT_WHOLE,)
     for cut in (100, 400, len(content) - 40):
         with pytest.raises(ReadError, match=r"cut\.heic"):
             seen(reader, written(tmp_path / "cut.heic", content[:cut]))

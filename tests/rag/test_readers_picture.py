@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from rag.errors import DamagedFile, ReadError, TooLarge
 from rag.pictures import MAX_SIDE_PX, Drawing
 from rag.readers.contract import Reading, ReadLimits
-from rag.readers.picture import MAX_KEY_FRAMES, _decoded, read_picture
+from rag.readers.picture import MAX_KEY_FRAMES, NOT_WHOLE, _decoded, read_picture
 from rag.readers.registry import choose_reader
 from rag.readers.svg import read_svg
 from rag.reading import DocumentReader, TextEnded
@@ -153,6 +153,20 @@ def test_of_an_animation_a_few_frames_that_differ_are_drawn(
     assert found[0].page == 1
 
 
+@pytest.mark.parametrize(("format_", "suffix"), [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp")])
+def test_other_words_on_a_frame_that_stands_make_it_another_one(
+    opened: Opened, tmp_path: Path, format_: str, suffix: str
+) -> None:
+    frames = [Image.new("RGB", (500, 300), (250, 250, 250)) for _ in range(4)]
+    for frame, words in zip(frames, ("Unscrew the lid", "Pour the vinegar", "Pour the vinegar", "Wait"), strict=True):
+        ImageDraw.Draw(frame).text((60, 120), words, fill=(20, 20, 20), font_size=40)
+    content = encoded(frames[0], format_, save_all=True, append_images=frames[1:], duration=[900, 900, 900, 900])
+    found = drawings(read_picture(opened(tmp_path / f"a.{suffix}", content), LIMITS))
+    assert len(found) == 3
+    hasty = encoded(frames[0], format_, save_all=True, append_images=frames[1:], duration=40)
+    assert len(drawings(read_picture(opened(tmp_path / f"b.{suffix}", hasty), LIMITS))) == 1
+
+
 def png_header(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + header
@@ -170,7 +184,7 @@ def test_a_picture_that_is_cut_off_is_shown_as_far_as_it_goes(opened: Opened, tm
     content = encoded(red_over_blue((400, 300)), "JPEG")
     reading = read_picture(opened(tmp_path / "a.jpg", content[: len(content) * 2 // 3]), LIMITS)
     assert len(drawings(reading)) == 1
-    assert reading.notes == ["the picture is not whole; what there is of it was looked at"]
+    assert reading.notes == [NOT_WHOLE]
     with pytest.raises(DamagedFile, match=r"a\.png"):
         read_picture(opened(tmp_path / "a.png", encoded(red_over_blue(), "PNG")[:20]), LIMITS)
 
