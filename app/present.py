@@ -208,7 +208,7 @@ def index_activity(event: IndexProgress) -> str:
     """What indexing is at, for the status bar, in two words."""
     if not event.total:
         return "indexing"
-    return f"indexing {event.done * 100 // event.total} % ({event.phase})"
+    return f"indexing {int(event.reached * 100 / event.total)} % ({event.phase})"
 
 
 def index_report(report: IndexReport) -> str:

@@ -125,7 +125,7 @@ def from_where_it_says(text: str, query: str, *, limit: int) -> str:
 
 def index_progress(event: IndexProgress) -> str:
     """`Reading · 120 of 2,000 files · 35/s · 54 s left`; of files with many passages how many came so far,
-    of a recording how far it is: `meeting.mp3 12:30 of 58:00`."""
+    of a recording how far it is (`meeting.mp3 12:30 of 58:00`), and of another large file (`archive.mbox 37 %`)."""
     verb, noun = _PHASES[event.phase]
     if event.total:
         amount = f"{event.done:,} of {counted(event.total, noun)}"
@@ -133,12 +133,14 @@ def index_progress(event: IndexProgress) -> str:
         amount = counted(event.done, noun)
     else:
         return verb
-    parts = [verb, amount, *rate_and_time_left(event.done, event.total, event.rate_per_s)]
+    parts = [verb, amount, *rate_and_time_left(event.reached, event.total, event.rate_per_s)]
     if event.phase == "reading" and event.chunks >= MANY_PASSAGES:
         parts.insert(2, counted(event.chunks, "passage"))
     if event.heard_s:
         of_all = f" of {Locator(start_s=event.length_s)}" if event.length_s else ""
         parts.append(f"{clean_line(Path(event.path).name)} {Locator(start_s=event.heard_s)}{of_all}")
+    elif event.large_file:
+        parts.append(f"{clean_line(Path(event.large_file).name)} {event.read_share * 100:.0f} %")
     return " · ".join(parts)
 
 

@@ -91,6 +91,15 @@ class IndexProgress:
     """How far the recording at `path` is; 0 for what is no recording."""
     length_s: float | None = None
     """How long it is, where that is known."""
+    large_file: str = ""
+    """The file from the disk that takes a while, and is not among those in `done` yet; empty where none is known to."""
+    read_share: float = 0.0
+    """How much of it was read, 0 to 1."""
+
+    @property
+    def reached(self) -> float:
+        """Of `total`; a large file counts for as much of it as was read."""
+        return self.done + self.read_share
 
 
 @dataclass(frozen=True, slots=True)

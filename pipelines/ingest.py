@@ -19,17 +19,10 @@ from dataclasses import dataclass, field
 from pipelines.events import FileChanged, FileFailed, IndexDone, IndexEvent, IndexProgress, IndexReport, Notice
 from pipelines.foreground import Foreground
 from pipelines.ingest_embedding import IngestEmbedding
+from pipelines.ingest_events import FileGoesOn, FileGrows, FileNotRead, FileRead, FileSettled, MembersGone
 from pipelines.ingest_plan import Plan, RefuseName, Walk, make_plan, standing_for, unsupported_kind
 from pipelines.ingest_reading import FileGone, ReadingThread
-from pipelines.ingest_storing import (
-    FileGrows,
-    FileNotRead,
-    FileRead,
-    FileReader,
-    MembersGone,
-    SplitBlocks,
-    unsupported_label,
-)
+from pipelines.ingest_storing import FileReader, SplitBlocks, unsupported_label
 from pipelines.library_embedders import Embedders
 from rag.chroma_store import ChromaStore
 from rag.documents import Documents
@@ -59,8 +52,20 @@ class _Run:
     chunks: int = 0
     files_done: int = 0
     files_total: int = 0
+    large_file: str = ""
+    """That is being read, and how much of it was."""
+    read_share: float = 0.0
+    path: str = ""
+    """The last one that was told of."""
+    growing: int = 0
+    """Passages stored of a file that is not whole yet."""
     started_s: float = field(default_factory=time.monotonic)
     reading_since_s: float = 0.0
+
+    def file_ended(self) -> None:
+        """One of those on the disk."""
+        self.files_done += 1
+        self.large_file, self.read_share, self.growing = "", 0.0, 0
 
     def report(self) -> IndexReport:
         return IndexReport(
@@ -265,7 +270,6 @@ class Ingest:
 
     def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
         for event in reading.events(wait_s=wait_s):
-            path, chunks = "", run.chunks
             heard_s, length_s = 0.0, None
             match event:
                 case Notice():
@@ -275,28 +279,44 @@ class Ingest:
                     run.removed += event.count
                     continue
                 case FileGone():
-                    run.files_done += 1
+                    run.file_ended()
                     continue
+                case FileGoesOn(path=path, share=share):
+                    run.large_file, run.read_share = path, share
+                    if not run.path.startswith(f"{path}/"):
+                        run.path = path
+                case FileSettled():
+                    run.file_ended()
                 case FileGrows():
-                    path, chunks = event.path, run.chunks + event.chunks
+                    run.path, run.growing = event.path, event.chunks
                     heard_s, length_s = event.heard_s, event.length_s
                 case FileRead():
-                    path = event.path
-                    run.files_done += not event.is_inside
+                    run.path, run.growing = event.path, 0
+                    if not (event.is_inside or event.goes_on):
+                        run.file_ended()
                     run.indexed += event.recorded.changed
                     run.unchanged += not event.recorded.changed
                     run.chunks += event.recorded.chunks_added
                     run.embedding.expect(event.recorded.chunks_added)
-                    chunks = run.chunks
                 case FileNotRead():
-                    path = event.failed.path
-                    run.files_done += not event.is_inside
+                    run.path, run.growing = event.failed.path, 0
+                    if not event.is_inside:
+                        run.file_ended()
                     if not event.is_unsupported:
                         run.failed.append(event.failed)
                         yield event.failed
-            rate = run.files_done / max(time.monotonic() - run.reading_since_s, 1e-6)
+            reached = run.files_done + run.read_share
             yield IndexProgress(
-                "reading", run.files_done, run.files_total, path, chunks, rate, heard_s=heard_s, length_s=length_s
+                "reading",
+                run.files_done,
+                run.files_total,
+                run.path,
+                run.chunks + run.growing,
+                reached / max(time.monotonic() - run.reading_since_s, 1e-6),
+                heard_s=heard_s,
+                length_s=length_s,
+                large_file=run.large_file,
+                read_share=run.read_share,
             )
 
     def _embed_descriptions(self, run: _Run) -> Iterator[IndexEvent]:

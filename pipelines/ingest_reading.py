@@ -13,19 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pipelines.events import FileFailed, Notice
+from pipelines.events import FileFailed
 from pipelines.foreground import Foreground
-from pipelines.ingest_plan import failure_kind
-from pipelines.ingest_storing import (
-    FileGrows,
+from pipelines.ingest_events import (
     FileNotRead,
     FileRead,
-    FileReader,
-    MembersGone,
-    SplitBlocks,
-    Storing,
-    unsupported_label,
+    StoringEvent,
 )
+from pipelines.ingest_plan import failure_kind
+from pipelines.ingest_storing import FileReader, SplitBlocks, Storing, unsupported_label
 from rag.documents import Documents
 from rag.errors import ReadError
 from rag.members import Members, Standing
@@ -41,7 +37,7 @@ class FileGone:
     path: str
 
 
-ReadingEvent = FileRead | FileNotRead | FileGrows | FileGone | MembersGone | Notice
+ReadingEvent = StoringEvent | FileGone
 
 
 class ReadingThread:

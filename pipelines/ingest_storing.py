@@ -18,6 +18,15 @@ from pathlib import PurePath
 from typing import Protocol
 
 from pipelines.events import FileFailed, Notice
+from pipelines.ingest_events import (
+    FileGoesOn,
+    FileGrows,
+    FileNotRead,
+    FileRead,
+    FileSettled,
+    MembersGone,
+    StoringEvent,
+)
 from pipelines.ingest_holding import HeldFiles
 from pipelines.ingest_plan import failure_kind
 from rag.contents import CHUNKS_AT_ONCE, chunk_rows
@@ -32,6 +41,7 @@ from rag.reading import (
     HeardSoFar,
     MemberFailed,
     Part,
+    ReadSoFar,
     ReadStopped,
     TextBlocks,
     TextEnded,
@@ -53,49 +63,6 @@ class FileReader(Protocol):
     def stream(self, path: str, decide: Decide, stop: threading.Event) -> Generator[Part]:
         """Raises ReadError, and ReadStopped soon after `stop` is set."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class FileRead:
-    """A file's words are stored, or were already."""
-
-    path: str
-    recorded: Recorded
-    is_inside: bool = False
-    """It lies in another file."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileNotRead:
-    """A file could not be read; it is listed with the reason."""
-
-    failed: FileFailed
-    is_unsupported: bool
-    """No reader takes its kind: no failure."""
-    is_inside: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FileGrows:
-    """A large file, or a long recording, is being stored."""
-
-    path: str
-    chunks: int
-    """So far; 0 where a recording tells how far it is."""
-    heard_s: float = 0.0
-    """Of a recording."""
-    length_s: float | None = None
-    """Of a recording, where that is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class MembersGone:
-    """Files that were inside a file are not any more."""
-
-    count: int
-
-
-StoringEvent = FileRead | FileNotRead | FileGrows | MembersGone | Notice
 
 
 def unsupported_label(path: str, error: ReadError) -> str:
@@ -132,6 +99,8 @@ class _Outermost:
     seen: set[str] = field(default_factory=set)
     """Paths inside it that are recorded."""
     notes: int = 0
+    goes_on: bool = False
+    """Told so."""
     wanted: Wanted = "text"
     """Of the file that was begun last."""
 
@@ -213,6 +182,8 @@ class Storing:
             self._held.store()
             self._drop_unseen(outer)
             self._members.settle(outer.file.path)
+        if outer.goes_on:
+            self._tell(FileSettled(path_text(outer.file.path)))
 
     def _drop_unseen(self, outer: _Outermost) -> None:
         if outer.had_members and (gone := self._members.keep_only(outer.file.path, outer.seen)):
@@ -237,7 +208,9 @@ class Storing:
                 outer.seen.update(self._members.paths_inside(begun.path))
             if begun.place:
                 outer.seen.add(begun.path)
-            self._recorded(begun, joined.recorded)
+            else:
+                outer.goes_on = not joined.is_settled
+            self._recorded(outer, begun, joined.recorded)
         return outer.wanted
 
     def _container_of(self, outer: _Outermost, file: FileBegun | MemberFailed) -> int | None:
@@ -249,8 +222,9 @@ class Storing:
             outer.container_id = self._members.document_id(outer.file.path)
         return outer.container_id
 
-    def _recorded(self, begun: FileBegun, recorded: Recorded) -> None:
-        self._tell(FileRead(path_text(begun.path), recorded, bool(begun.place)))
+    def _recorded(self, outer: _Outermost, begun: FileBegun, recorded: Recorded) -> None:
+        is_inside = bool(begun.place)
+        self._tell(FileRead(path_text(begun.path), recorded, is_inside, outer.goes_on and not is_inside))
 
     def _document(self, outer: _Outermost, parts: Iterator[Part], begun: FileBegun) -> None:
         """A file that was begun: its text, where that is wanted, and what is inside it."""
@@ -268,6 +242,8 @@ class Storing:
                         raise _Lost(part)
                     case MemberFailed():
                         self._failed(outer, part)
+                    case ReadSoFar():
+                        self._tell(FileGoesOn(path_text(begun.path), part.share))
                     case _:
                         pass  # the end of a text that is known
         except _Lost as lost:
@@ -304,6 +280,8 @@ class Storing:
                         yield from part.blocks
                     case HeardSoFar(done_s=done_s, total_s=total_s):
                         self._tell(FileGrows(path_text(begun.path), 0, done_s, total_s))
+                    case ReadSoFar():
+                        self._tell(FileGoesOn(path_text(begun.path), part.share))
                     case MemberFailed():
                         raise _Lost(part)
                     case TextEnded():
@@ -373,11 +351,13 @@ class Storing:
         outer.had_members = outer.had_members or end.has_members
         if begun.place:
             outer.seen.add(begun.path)
+        else:
+            outer.goes_on = outer.had_members
         notes = end.notes[: MAX_NOTES - outer.notes]
         outer.notes += len(notes)
 
         def tell(recorded: Recorded) -> None:
-            self._recorded(begun, recorded)
+            self._recorded(outer, begun, recorded)
             for note in notes:
                 self._tell(Notice(f"{path_text(begun.path)}: {note}"))
 
@@ -388,14 +368,4 @@ def _found(begun: FileBegun) -> FoundFile:
     return FoundFile(begun.path, begun.size_bytes, begun.mtime_ns)
 
 
-__all__ = [
-    "FileGrows",
-    "FileNotRead",
-    "FileRead",
-    "FileReader",
-    "MembersGone",
-    "SplitBlocks",
-    "Storing",
-    "StoringEvent",
-    "unsupported_label",
-]
+__all__ = ["FileReader", "SplitBlocks", "Storing", "unsupported_label"]

@@ -78,6 +78,14 @@ class HeardSoFar:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSoFar:
+    """How far the outermost file is, where it is a large one; stands between its text, or the files inside it."""
+
+    share: float
+    """0 to 1, of what there is to go through: its bytes, or its pages."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextEnded:
     """That was all of its text; the files inside it follow."""
 
@@ -108,7 +116,7 @@ class MemberFailed:
     error: ReadError
 
 
-Part = FileBegun | TextBlocks | HeardSoFar | Drawing | Recording | TextEnded | FileEnded | MemberFailed
+Part = FileBegun | TextBlocks | HeardSoFar | ReadSoFar | Drawing | Recording | TextEnded | FileEnded | MemberFailed
 """A Drawing or a Recording stands where its text would; the process waits until the next part is asked for."""
 Decide = Callable[[FileBegun], Wanted]
 
@@ -346,6 +354,10 @@ class _Following:
                 if level.chars > self._limits.max_text_chars:
                     raise worker.lost("protocol", "more text than it may send")
                 return TextBlocks(tuple(_block(each) for each in told))
+            case "through":
+                if len(self._levels) != 1 or not 0 <= (share := float(told)) <= 1:
+                    raise ValueError("a share of what it is not")
+                return ReadSoFar(share)
             case "drawing":
                 self._owes_answer = True
                 return Drawing.from_header(told, frame["payload"])

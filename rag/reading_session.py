@@ -4,6 +4,7 @@ Everything is told in frames, in this order for each file (`rag.reading` follows
 
     member {place, path, …}   a file inside is looked at (not for the outermost one)
     begin  {sha256, reader}   its bytes are known; the answer says what is wanted of it: text, members, nothing
+    through 0.37              so much of the outermost file was gone through: between its texts, or files inside it
     blocks […]                some of its text, any number of times
     drawing {…}, its pixels   what stands in the place of text; any answer says that it was looked at
     recording                 its text is what is heard in it; any answer says that it was listened to
@@ -47,6 +48,8 @@ from rag.records import Block
 
 FRAME_CHARS = 200_000
 """Blocks are sent together until they have this many characters."""
+TELL_SHARE = 0.002
+"""Of a large file, until how far it is is told again."""
 
 Frame = dict[str, Any]
 Wanted = Literal["text", "members", "nothing"]
@@ -74,6 +77,7 @@ class ReadingSession:
         self._tell = tell
         self._ask = ask
         self._budget = Budget("", 0, 0, 0)
+        self._told_share = 0.0
 
     def read(self, path: str, *, with_members: bool, resume: Sequence[int] = ()) -> None:
         """Read a file and, `with_members`, the files inside it. Whatever a parser throws ends as a frame.
@@ -94,6 +98,7 @@ class ReadingSession:
             if version.partition("/")[0] not in CONTAINER_READERS:
                 check_file_size(file, self._limits)
             self._budget = Budget.of(on_disk, self._limits)
+            self._told_share = 0.0
             failure: Exception | None = None
             try:
                 self._document(file, (), resume, with_members)
@@ -143,7 +148,7 @@ class ReadingSession:
                 }
             )
         if first is not None:
-            self._visit(file, first, members, place, resume)
+            self._visit(file, reading, first, members, place, resume)
         return True
 
     def _measured(self, file: OpenedFile) -> tuple[OpenedFile, bytes]:
@@ -166,6 +171,7 @@ class ReadingSession:
                         held, held_chars = [], 0
                     # Asked, not told: one drawing at a time lies in memory, on either side.
                     self._ask({"drawing": block.drawing.header(), "payload": block.drawing.rgb})
+                    self._tell_through(reading, inside=inside)
                 continue
             total_chars += len(block.text)
             if total_chars > self._limits.max_text_chars:
@@ -182,6 +188,7 @@ class ReadingSession:
             if held_chars > FRAME_CHARS:
                 self._tell({"blocks": held})
                 held, held_chars = [], 0
+                self._tell_through(reading, inside=inside)
         if held:
             self._tell({"blocks": held})
 
@@ -194,9 +201,18 @@ class ReadingSession:
         except Exception as error:
             yield self._as_read_error(error, "the rest of it")
 
+    def _tell_through(self, reading: Reading, *, inside: bool) -> None:
+        if inside or reading.through is None:
+            return
+        share = min(reading.through(), 1.0)
+        if share - self._told_share >= TELL_SHARE:
+            self._told_share = share
+            self._tell({"through": share})
+
     def _visit(
         self,
         outer: OpenedFile,
+        reading: Reading,
         first: Member | ReadError,
         others: Iterator[Member | ReadError],
         place: tuple[int, ...],
@@ -206,6 +222,7 @@ class ReadingSession:
         member: Member | ReadError | None = first
         ordinal = 0
         while member is not None:
+            self._tell_through(reading, inside=bool(place))
             here = (*place, ordinal)
             told = REST if isinstance(member, ReadError) else paths.take(member.path)
             seen_before = bool(resume) and (ordinal < resume[0] or resume == (ordinal,))

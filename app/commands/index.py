@@ -115,7 +115,7 @@ def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
     for event in events:
         match event:
             case IndexProgress():
-                drawn = f"{bar(event.done, event.total)}  " if event.total else ""
+                drawn = f"{bar(event.reached, event.total)}  " if event.total else ""
                 file = f" · {short_path(event.path)}" if event.path and console.err.can_redraw else ""
                 progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
             case Notice(text=text, hint=hint):

@@ -66,7 +66,7 @@ class _Lines:
         from pipelines.events import FileChanged, FileFailed, Following, IndexDone, IndexProgress, Notice
 
         if isinstance(event, IndexProgress):
-            drawn = f"{bar(event.done, event.total)}  " if event.total else ""
+            drawn = f"{bar(event.reached, event.total)}  " if event.total else ""
             file = f" · {short_path(event.path)}" if event.path and self._console.err.can_redraw else ""
             self._progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
             if event.total and event.done >= event.total:

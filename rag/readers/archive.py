@@ -27,7 +27,7 @@ from typing import IO, BinaryIO, cast
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge, UnsupportedFile
 from rag.member_paths import clean_member_path, is_junk
-from rag.readers.contract import MEGABYTE, Member, OpenedFile, Reading, ReadLimits
+from rag.readers.contract import MEGABYTE, Member, OpenedFile, Reading, ReadLimits, stream_through
 from rag.records import Block
 
 HELD_BYTES = 32 * MEGABYTE
@@ -141,7 +141,7 @@ def _read_tar(file: OpenedFile, stream: BinaryIO) -> Reading:
         first = archive.next()
     if first is None:
         raise EmptyFile(f"{file.name} holds no files", hint="there is nothing in it to find")
-    return Reading(iter(()), members=_tar_members(file, archive, first))
+    return Reading(iter(()), members=_tar_members(file, archive, first), through=stream_through(file))
 
 
 def _tar_members(file: OpenedFile, archive: tarfile.TarFile, first: tarfile.TarInfo) -> Iterator[Member]:

@@ -20,6 +20,8 @@ from rag.path_text import path_text
 from rag.records import Block, Kind
 
 MEGABYTE = 1 << 20
+LARGE_BYTES = MEGABYTE
+"""From here on it is worth telling how far a file is."""
 CONTAINER_READERS = frozenset({"mbox", "archive"})
 """By the name in their version. They hold nothing but what is inside, one after the other, at any size: the limit
 of a file's size is for each file inside."""
@@ -115,6 +117,9 @@ class Reading:
     """What the document is for people, and for `kind:` in a query."""
     is_to_be_heard: bool = False
     """It is a recording: its text is what somebody hears in it (`ReadLimits.listens`)."""
+    through: Callable[[], float] | None = None
+    """How much of the file has been gone through, 0 to 1, while `blocks` and then `members` are taken. None where
+    that is not known, or soon over."""
     members: Iterator[Member] = field(default_factory=lambda: iter(()))
     """The files inside it, in its order; taken when `blocks` is exhausted. Each becomes a document of its own."""
 
@@ -150,6 +155,13 @@ def open_regular(path: str) -> OpenedFile:
         os.close(descriptor)
         raise
     return OpenedFile(path, os.fdopen(descriptor, "rb"), status.st_size, status.st_mtime_ns)
+
+
+def stream_through(file: OpenedFile) -> Callable[[], float] | None:
+    """`Reading.through` of a reader that goes through the file's bytes once, from the first to the last."""
+    if file.size_bytes < LARGE_BYTES:
+        return None
+    return lambda: file.stream.tell() / file.size_bytes
 
 
 def has_changed(file: OpenedFile) -> bool:

@@ -16,7 +16,7 @@ from itertools import chain, islice
 
 from rag.errors import DamagedFile
 from rag.readers.blocks import or_empty
-from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.contract import OpenedFile, Reading, ReadLimits, stream_through
 from rag.readers.plain_text import decoded_text
 from rag.readers.table_rows import Row, table_blocks
 from rag.records import Block
@@ -53,7 +53,7 @@ def read_csv(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile without any value."""
     pieces, notes = decoded_text(file)
     blocks = _blocks(pieces, file, notes)
-    return Reading(or_empty(blocks, f"{file.name} holds no values"), notes=notes)
+    return Reading(or_empty(blocks, f"{file.name} holds no values"), notes=notes, through=stream_through(file))
 
 
 def _blocks(pieces: Iterator[str], file: OpenedFile, notes: list[str]) -> Iterator[Block]:

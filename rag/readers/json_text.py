@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from rag.readers.blocks import or_empty
-from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.contract import OpenedFile, Reading, ReadLimits, stream_through
 from rag.readers.plain_text import decoded_text, text_blocks
 from rag.readers.value_tree import ValueTree
 from rag.records import Block
@@ -40,13 +40,21 @@ class _Part(NamedTuple):
 def read_json(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where there is no value."""
     pieces, notes = decoded_text(file)
-    return Reading(or_empty(_json_blocks(_parts(pieces), notes), f"{file.name} holds no values"), notes=notes)
+    return Reading(
+        or_empty(_json_blocks(_parts(pieces), notes), f"{file.name} holds no values"),
+        notes=notes,
+        through=stream_through(file),
+    )
 
 
 def read_json_lines(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where there is no value."""
     pieces, notes = decoded_text(file)
-    return Reading(or_empty(_record_blocks(_parts(pieces), notes), f"{file.name} holds no values"), notes=notes)
+    return Reading(
+        or_empty(_record_blocks(_parts(pieces), notes), f"{file.name} holds no values"),
+        notes=notes,
+        through=stream_through(file),
+    )
 
 
 def _parts(pieces: Iterable[str]) -> Iterator[_Part]:

@@ -14,7 +14,7 @@ from functools import partial
 from rag.errors import DamagedFile
 from rag.readers import mail_headers
 from rag.readers.clean_text import clean_title
-from rag.readers.contract import Member, OpenedFile, Reading, ReadLimits
+from rag.readers.contract import Member, OpenedFile, Reading, ReadLimits, stream_through
 from rag.readers.file_window import lines_beginning, open_window
 from rag.readers.mail_kind import begins_message
 from rag.readers.mime_parts import read_header
@@ -30,7 +30,7 @@ def read_mbox(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for what does not begin with a message."""
     if next(_starts(file), None) is None:
         raise DamagedFile(f"{file.name} is not a mailbox: no message begins in it", hint="correct its name")
-    return Reading(iter(()), members=_messages(file))
+    return Reading(iter(()), members=_messages(file), through=stream_through(file))
 
 
 def _starts(file: OpenedFile) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import DamagedFile, EmptyFile, EncryptedFile, ReadError, TooLarge
@@ -65,6 +66,17 @@ _SPAN_BEGINS = re.compile(r"\d[-\u2013]$")
 _STARTS_ITEM = re.compile(r"(?:[-*•◦▪‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\d{1,2}(?:\.\d{1,2})*\s+(?=[A-Z]))\s*")  # noqa: RUF001 (an en dash starts items)
 
 
+MANY_PAGES = 20
+"""From here on it is worth telling how far a document is."""
+
+
+@dataclass(slots=True)
+class _At:
+    """The page that is being read."""
+
+    index: int = 0
+
+
 def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     """Raises EncryptedFile, DamagedFile, EmptyFile (no pages), TooLarge (too many pages)."""
     document, repaired = open_pdf(file)
@@ -87,7 +99,10 @@ def read_pdf(file: OpenedFile, limits: ReadLimits) -> Reading:
     )
     if repaired:
         reading.notes.append("the file is damaged; what could be recovered of it was read")
-    reading.blocks = _blocks(document, file.name, reading.notes, draws=limits.draws)
+    at = _At()
+    if page_count >= MANY_PAGES:
+        reading.through = lambda: at.index / page_count
+    reading.blocks = _blocks(document, file.name, reading.notes, at, draws=limits.draws)
     return reading
 
 
@@ -160,7 +175,7 @@ def _repaired(file: OpenedFile) -> bytes | None:
     return rebuilt.getvalue()
 
 
-def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) -> Iterator[Block]:
+def _blocks(document: PdfDocument, name: str, notes: list[str], at: _At, *, draws: bool) -> Iterator[Block]:
     from pypdfium2 import PdfiumError
 
     outline = _outline(document)
@@ -171,6 +186,7 @@ def _blocks(document: PdfDocument, name: str, notes: list[str], *, draws: bool) 
     unreadable: list[int] = []
     has_words_beside = False
     for index in range(len(document)):
+        at.index = index
         try:
             text, fields, remarks = _page_words(document, index)
         except PdfiumError:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, NamedTuple
 from rag.errors import EmptyFile
 from rag.readers.blocks import NOTHING_TO_FIND, or_empty
 from rag.readers.clean_text import clean_text
-from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.contract import OpenedFile, Reading, ReadLimits, stream_through
 from rag.readers.encoding import find_encoding
 from rag.records import Block, Locator
 from rag.stretches import cut_stretches
@@ -68,7 +68,9 @@ def read_code(file: OpenedFile, limits: ReadLimits) -> Reading:
 
 def _read(file: OpenedFile, _limits: ReadLimits, syntax: Literal["prose", "code"]) -> Reading:
     pieces, notes = decoded_text(file)
-    return Reading(or_empty(text_blocks(pieces, 1, syntax), f"{file.name} {_BLANK}"), notes=notes)
+    return Reading(
+        or_empty(text_blocks(pieces, 1, syntax), f"{file.name} {_BLANK}"), notes=notes, through=stream_through(file)
+    )
 
 
 def text_blocks(pieces: Iterable[str], first_line: int, syntax: Literal["prose", "code"]) -> Iterator[Block]:

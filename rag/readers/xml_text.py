@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from rag.readers.blocks import or_empty
 from rag.readers.clean_text import clean_text
-from rag.readers.contract import OpenedFile, Reading, ReadLimits
+from rag.readers.contract import OpenedFile, Reading, ReadLimits, stream_through
 from rag.readers.plain_text import decoded_text, text_blocks
 from rag.readers.value_tree import ValueTree
 from rag.records import Block
@@ -49,7 +49,9 @@ def read_xml(file: OpenedFile, _limits: ReadLimits) -> Reading:
     """Raises DamagedFile for bytes that are not text, EmptyFile where nothing is said."""
     pieces, notes = decoded_text(file)
     blocks = _blocks(map(clean_text, pieces), notes)
-    return Reading(or_empty(blocks, f"{file.name} says nothing: its elements are empty"), notes=notes)
+    return Reading(
+        or_empty(blocks, f"{file.name} says nothing: its elements are empty"), notes=notes, through=stream_through(file)
+    )
 
 
 def _blocks(pieces: Iterator[str], notes: list[str]) -> Iterator[Block]:

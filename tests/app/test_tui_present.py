@@ -49,6 +49,11 @@ def test_text_goes_on_by_time_and_none_is_lost() -> None:
             "Reading · 100 of 2,000 files · 10/s · 3 min left",
             "indexing 5 % (reading)",
         ),
+        (
+            IndexProgress("reading", 1, 4, rate_per_s=0.05, large_file="/mail/Inbox.mbox", read_share=0.5),
+            "Reading · 1 of 4 files · 50 s left · Inbox.mbox 50 %",
+            "indexing 37 % (reading)",
+        ),
         (IndexProgress("embedding", 1, 1), "Embedding · 1 of 1 passage", "indexing 100 % (embedding)"),
         (
             IndexProgress("storing", 5, 9, rate_per_s=0.5),

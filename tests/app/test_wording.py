@@ -79,6 +79,8 @@ def test_indexing() -> None:
     long = IndexProgress("reading", 3, 7, "/notes/meeting.mp3", heard_s=750, length_s=3480)
     assert index_progress(long) == "Reading · 3 of 7 files · meeting.mp3 12:30 of 58:00"
     assert index_progress(replace(long, length_s=None)) == "Reading · 3 of 7 files · meeting.mp3 12:30"
+    part = IndexProgress("reading", 0, 1, rate_per_s=0.005, large_file="/mail/Inbox.mbox", read_share=0.375)
+    assert index_progress(part) == "Reading · 0 of 1 file · 2 min left · Inbox.mbox 38 %"
     report = IndexReport(2, 3, 1, (FileFailed("/f/x", "encrypted"),), 40, 1.25)
     assert index_report(report) == "2 files read, 3 unchanged, 1 removed, 1 not readable; 40 new passages in 1.2 s"
 

@@ -35,6 +35,14 @@ def test_each_page_has_its_number_and_its_words(opened: Opened, tmp_path: Path) 
     ]
 
 
+def test_of_many_pages_it_is_told_how_many_were_gone_through(opened: Opened, tmp_path: Path) -> None:
+    reading = read_pdf(opened(tmp_path / "a.pdf", pdf_bytes([[f"Rent of month {n}."] for n in range(20)])), LIMITS)
+    assert reading.through is not None
+    through = reading.through
+    assert [through() for _ in reading.blocks] == [page / 20 for page in range(20)]
+    assert read_pdf(opened(tmp_path / "b.pdf", pdf_bytes([["The rent."]])), LIMITS).through is None
+
+
 def test_the_outline_gives_headings_where_its_words_are_on_the_page(opened: Opened, tmp_path: Path) -> None:
     lines = ["1 Rent", "It is due on the first day of every month, by bank transfer to the landlord.", "It may rise."]
     content = pdf_bytes(

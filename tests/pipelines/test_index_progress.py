@@ -1,0 +1,109 @@
+"""Indexing tells how far it is, also within one large file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.events import IndexProgress
+from pipelines.factory import open_home
+from pipelines.home import Home
+from pipelines.paths import HomePaths
+from pipelines.settings import Settings
+from rag.readers.contract import LARGE_BYTES
+from tests.fakes import ScriptedChatModel
+from tests.rag.made_archives import zip_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = open_home(HomePaths(tmp_path / "home"), Settings(), chat_model=ScriptedChatModel())
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "files"
+    made.mkdir()
+    return made
+
+
+def reading(home: Home, folder: Path) -> list[IndexProgress]:
+    """What is told while files are read."""
+    told = [event for event in home.index([folder], threading.Event()) if isinstance(event, IndexProgress)]
+    return [event for event in told if event.phase == "reading"]
+
+
+def shares_of(told: list[IndexProgress], path: Path) -> list[float]:
+    """In the order in which they were told, each once."""
+    return list(dict.fromkeys(event.read_share for event in told if event.large_file == str(path)))
+
+
+def assert_it_moves(shares: list[float]) -> None:
+    assert len(shares) >= 4
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.4
+    assert 0.9 < shares[-1] <= 1
+
+
+def lines(size_bytes: int) -> str:
+    line = "{number},the ferry to the island,12:30\n"
+    return "".join(line.format(number=number) for number in range(size_bytes // len(line)))
+
+
+@pytest.mark.parametrize("name", ["log.txt", "table.csv"])
+def test_it_moves_within_a_large_file(home: Home, folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_text(lines(LARGE_BYTES * 5 // 4))
+    told = reading(home, folder)
+    assert_it_moves(shares_of(told, path))
+    within = [event for event in told if event.large_file]
+    assert {(event.done, event.total) for event in within} == {(0, 1)}
+    assert [event.reached for event in within] == [event.read_share for event in within]
+    assert all(event.rate_per_s > 0 for event in within if event.read_share)
+    chunks = [event.chunks for event in told]
+    assert chunks == sorted(chunks), "what was stored is not taken back"
+    assert (told[-1].done, told[-1].large_file, told[-1].read_share) == (1, "", 0)
+
+
+def test_a_mailbox_is_done_when_its_last_message_is(home: Home, folder: Path) -> None:
+    path, body = folder / "Inbox.mbox", "The ferry leaves from the pier at noon.\n" * 800
+    path.write_text(
+        "".join(
+            f"From ann@example.org Mon May  6 10:00:00 2024\nFrom: ann@example.org\nTo: bob@example.org\n"
+            f"Message-ID: <{number}@example.org>\nSubject: News {number}\n\n{number}\n{body}\n"
+            for number in range(LARGE_BYTES // len(body) + 2)
+        )
+    )
+    told = reading(home, folder)
+    assert_it_moves(shares_of(told, path))
+    assert [event.done for event in told] == [0] * (len(told) - 1) + [1]
+    assert told[-1].large_file == ""
+
+
+def test_small_files_are_only_counted(home: Home, folder: Path) -> None:
+    (folder / "a.txt").write_text("The ferry.")
+    (folder / "b.zip").write_bytes(zip_of({"one.txt": "The pier.", "two.txt": "The island."}))
+    told = reading(home, folder)
+    assert {event.large_file for event in told} == {""}
+    done = [event.done for event in told]
+    assert done == sorted(done)
+    assert (done[-1], told[-1].total) == (2, 2)
+
+
+def test_every_file_is_counted_once_whatever_becomes_of_it(home: Home, folder: Path) -> None:
+    whole = zip_of({f"{number}.txt": f"Pier {number}." * 50 for number in range(4)})
+    (folder / "a.zip").write_bytes(whole)
+    (folder / "b.zip").write_bytes(whole[: len(whole) // 2])
+    (folder / "c.txt").write_text("")
+    (folder / "d.txt").write_text("The ferry.")
+    told = reading(home, folder)
+    assert (told[-1].done, told[-1].total) == (4, 4)
+    assert max(event.done for event in told) == 4
+    (folder / "a.zip").write_bytes(whole + b"\0")
+    told = reading(home, folder)
+    assert (told[-1].done, told[-1].total) == (1, 1)
