@@ -121,6 +121,8 @@ class IndexReport:
     stopped: bool = False
     unsupported: Mapping[str, int] = field(default_factory=dict)
     """How many files there are that no reader takes, by kind (`.iso`), most first. No failures."""
+    broken_off: str = ""
+    """The large text that was being read when it was stopped: it is read from its beginning the next time."""
 
     @property
     def changed_nothing(self) -> bool:

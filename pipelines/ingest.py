@@ -77,6 +77,7 @@ class _Run:
             chunks=self.chunks,
             seconds=time.monotonic() - self.started_s,
             stopped=self.stop.is_set(),
+            broken_off=self.path if self.growing else "",
         )
 
 
@@ -267,6 +268,7 @@ class Ingest:
                 if all_read:
                     return
                 yield from self._take_read(run, reading, wait_s=0 if run.embedding.has_more else READING_WAIT_S)
+        yield from self._take_read(run, reading, wait_s=0)  # stopped: what was stored until the thread heard of it
 
     def _take_read(self, run: _Run, reading: ReadingThread, *, wait_s: float) -> Iterator[IndexEvent]:
         for event in reading.events(wait_s=wait_s):

@@ -85,7 +85,10 @@ def index(
     else:
         _print_report(report, invocation.console)
     if report.stopped:
-        invocation.console.say("stopped; run it again to go on from here")
+        from app.wording import short_path
+
+        again = f"{short_path(report.broken_off)} is read from its beginning then" if report.broken_off else ""
+        invocation.console.say("stopped; run it again to go on from here", again)
         raise typer.Exit(ExitCode.INTERRUPTED)
     if {each.path for each in report.failed} & {str(root) for root in roots}:
         raise typer.Exit(ExitCode.FAILED)

@@ -344,6 +344,10 @@ def test_a_stopped_index_says_how_to_go_on(shell: Shell) -> None:
     shell.home.enqueue_index(IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=True)))
     assert shell("index", "/files") == 130
     assert "run it again" in shell.err
+    assert "beginning" not in shell.err
+    shell.home.enqueue_index(IndexDone(IndexReport(1, 0, 0, (), 3, 0.5, stopped=True, broken_off="/files/all.csv")))
+    assert shell("index", "/files") == 130
+    assert "/files/all.csv is read from its beginning then" in shell.err
 
 
 def test_a_long_list_of_failures_is_cut_and_says_so(shell: Shell) -> None:

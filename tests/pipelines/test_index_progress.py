@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.events import IndexProgress
+from pipelines.events import IndexDone, IndexProgress
 from pipelines.factory import open_home
 from pipelines.home import Home
 from pipelines.paths import HomePaths
@@ -107,3 +107,32 @@ def test_every_file_is_counted_once_whatever_becomes_of_it(home: Home, folder: P
     (folder / "a.zip").write_bytes(whole + b"\0")
     told = reading(home, folder)
     assert (told[-1].done, told[-1].total) == (1, 1)
+
+
+def test_a_large_text_that_is_stopped_in_the_middle_is_named_and_begins_anew(home: Home, folder: Path) -> None:
+    small, large = folder / "a.txt", folder / "b.csv"
+    small.write_text("The pier.")
+    large.write_text(lines(LARGE_BYTES * 2))
+    stop = threading.Event()
+    stopped = whole = None
+    for event in home.index([folder], stop):
+        match event:
+            case IndexProgress(read_share=share) if share:
+                if event.chunks > 1:
+                    stop.set()
+            case IndexDone(report=report):
+                stopped = report
+            case _:
+                pass
+    assert stopped is not None
+    assert stopped.stopped
+    assert stopped.broken_off == str(large)
+    assert stopped.indexed == 1, "what was read stays"
+    assert not home.search("ferry").hits, "a part of a file is not found"
+    for event in home.index([folder], threading.Event()):
+        if isinstance(event, IndexDone):
+            whole = event.report
+    assert whole is not None
+    assert (whole.indexed, whole.unchanged, whole.broken_off) == (1, 1, "")
+    rows = {row.path: row.chunk_count for row in home.documents()}
+    assert rows == {str(small): 1, str(large): whole.chunks}
