@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.chat import ChatModel, GenerationOptions, PictureProgress, PromptProgress, TextDelta, Usage
+from models.errors import PromptTooLong
 from pipelines.answer_record import AnswerRecord
 from pipelines.conversation_pictures import ConversationPictures, ShownPicture
 from pipelines.conversations import PastTurn, SavedConversations
@@ -107,7 +108,7 @@ class AnswerPipeline:
         asked = parse_query(typed) if turn.use_library else ParsedQuery(typed)
         if not asked.text:
             raise EmptyQuestion("nothing was asked beside the filters", hint="`homebody search` lists what they choose")
-        if turn.attachments and not any(each.text.strip() or each.picture for each in turn.attachments):
+        if turn.attachments and not any(each.text.strip() or each.pictures for each in turn.attachments):
             names = ", ".join(attachment.name for attachment in turn.attachments)
             raise FileNotUsable(f"{names}: there is no text in it", hint="give a file with text, or ask without it")
         history: Sequence[PastTurn] = ()
@@ -168,9 +169,8 @@ class AnswerPipeline:
                 yield EngineLoading(model_id, "chat")
             asks_files = bool(attachments) or (turn.use_library and (bool(hits) or not need.is_talk))
             with sight.voice.borrow() as model:
-                builder = PromptBuilder(
-                    model, self._limits(sight), history, question, asks_files=asks_files, pictures=_shown(sight)
-                )
+                builder = self._builder(model, sight, history, question, asks_files=asks_files)
+                yield from _pages_left_out(sight, builder)
                 prompt, notices = self._build(builder, question, attachments, _news(hits, need, builder))
                 yield from notices
                 yield PromptBuilt(
@@ -180,7 +180,8 @@ class AnswerPipeline:
                 spoken = _Spoken(model=model.model_id)
                 yield from self._speak(model, prompt, turn, record, spoken, stop)
             seen = self._found_on(prompt.visible_pictures, record, stop)
-            sources = (*prompt.visible_passages, *(each.as_passage() for each in seen if each.text))
+            found = dict.fromkeys(each.as_passage() for each in seen if each.text)
+            sources = (*prompt.visible_passages, *found)
             answer = self._done(record, started_s, spoken, sources, question, pictures=seen)
         yield from record.notices()
         yield AnswerDone(answer)
@@ -195,6 +196,19 @@ class AnswerPipeline:
         elif place.filters and not need.leans_on_last:
             hits = list(self._search(place.looking_for(""), self._settings.answer.passages))
         return hits, Retrieved(tuple(hits), self._clock() - started_s)
+
+    def _builder(
+        self, model: ChatModel, sight: Sight, history: Sequence[PastTurn], question: str, *, asks_files: bool
+    ) -> PromptBuilder:
+        """With as many pages of each file as there is room for, but at least one. Raises PromptTooLong."""
+        pictures, limits = _shown(sight), self._limits(sight)
+        while True:
+            try:
+                return PromptBuilder(model, limits, history, question, asks_files=asks_files, pictures=pictures)
+            except PromptTooLong:
+                if pictures is None or (fewer := pictures.without_last_page()) is None:
+                    raise
+                pictures = fewer
 
     def _build(
         self, builder: PromptBuilder, question: str, attachments: Sequence[Attachment], hits: Sequence[Hit]
@@ -253,9 +267,13 @@ class AnswerPipeline:
         keeper = self._eyesight.pictures
         if keeper is None or not pictures or stop.is_set():
             return tuple(pictures)
-        found = tuple(keeper.text_of(each, stop) for each in pictures)
+        found: list[ShownPicture] = []
+        for each in pictures:
+            # What is found is of the whole file: its other pages are not looked at anew.
+            same = next((known for known in found if each.is_page_with(known)), None)
+            found.append(replace(each, text=same.text) if same is not None else keeper.text_of(each, stop))
         record.found_on(found)
-        return found
+        return tuple(found)
 
     def _say_nothing_found(self, question: str, record: AnswerRecord, started_s: float) -> Iterator[AnswerEvent]:
         if self._library_is_empty():
@@ -342,6 +360,18 @@ def _shown(sight: Sight) -> PromptPictures | None:
         return None
     new = zip(sight.new, sight.texts_of_new, strict=True)
     return PromptPictures(tuple(ShownPicture.of(picture, text) for picture, text in new), sight.images)
+
+
+def _pages_left_out(sight: Sight, builder: PromptBuilder) -> Iterator[Notice]:
+    """For each file of which the model sees only some pages."""
+    pages = {picture.path: picture.pages for picture in sight.new}
+    for path, count in pages.items():
+        shown = sum(each.path == path for each in builder.new_pictures)
+        if shown < count:
+            seen = "page 1" if shown == 1 else f"pages 1 to {shown}"
+            yield Notice(
+                f"{path}: the model sees {seen} of {count}.", "to ask about another, save it as a file of its own"
+            )
 
 
 def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from models.chat import ImagePart
 from pipelines.errors import FileNotUsable
-from pipelines.one_picture import is_picture
-from pipelines.turn import Attachment, Picture
+from pipelines.one_picture import PagesToShow, is_picture
+from pipelines.turn import Attachment
 from rag.errors import ReadError
 from rag.path_text import path_text
 from rag.pictures import Drawing
@@ -24,8 +23,8 @@ from rag.reading_session import Wanted
 def read_attachment(path: Path) -> Attachment:
     """The text of a file, its blocks joined by blank lines, or a picture's pixels; its name is the absolute path.
 
-    Of a picture with several pages or frames the first. Raises FileNotUsable, naming the file, when it is missing, a
-    folder, or no reader makes anything of it.
+    Of a picture with several pages the first few, of one with several frames the first. Raises FileNotUsable, naming
+    the file, when it is missing, a folder, or no reader makes anything of it.
     """
     absolute = path.expanduser().absolute()
     name = path_text(absolute)
@@ -43,7 +42,7 @@ def read_attachment(path: Path) -> Attachment:
 
 def _picture(path: Path, name: str) -> Attachment | None:
     """What the file shows, where it is a picture's own; None for any other. Raises ReadError."""
-    is_one, drawing = False, None
+    is_one, pages = False, PagesToShow(name)
     notes: tuple[str, ...] = ()
 
     def decide(begun: FileBegun) -> Wanted:
@@ -56,13 +55,13 @@ def _picture(path: Path, name: str) -> Attachment | None:
         for part in parts:
             if isinstance(part, FileBegun):
                 is_one = is_picture(part)
-            elif isinstance(part, Drawing) and drawing is None:
-                drawing = part
+            elif isinstance(part, Drawing):
+                pages.take(part)
             elif isinstance(part, TextEnded):
                 notes = part.notes
-    if drawing is None:
+    pictures = pages.pictures()
+    if not pictures:
         if is_one:
             raise FileNotUsable(f"{name} shows nothing that can be looked at", hint="open it in its own program")
         return None
-    picture = Picture(name, ImagePart(drawing.width_px, drawing.height_px, drawing.rgb))
-    return Attachment(name, "", picture, tuple(f"{name}: {note}" for note in notes))
+    return Attachment(name, "", pictures, tuple(f"{name}: {note}" for note in notes))

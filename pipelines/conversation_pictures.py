@@ -35,33 +35,40 @@ Describe = Callable[[Path, threading.Event], str]
 
 @dataclass(frozen=True, slots=True)
 class ShownPicture:
-    """A picture that a model was shown in a turn, as the conversation remembers it."""
+    """A picture, or a page of one, that a model was shown in a turn, as the conversation remembers it."""
 
     path: str
     """As it may be shown; also where its file is."""
     digest: str
     """Of its pixels, see `models.chat.ImagePart`."""
     text: str = ""
-    """What the program found on it; empty where it did not look."""
+    """What the program found on it, of several pages on all; empty where it did not look."""
+    page: int | None = None
+    """1-based; of a file with several pages."""
 
     @classmethod
     def of(cls, picture: Picture, text: str = "") -> ShownPicture:
-        return cls(picture.path, picture.image.digest, text)
+        return cls(picture.path, picture.image.digest, text, picture.page)
 
     @property
     def name(self) -> str:
         return self.path.replace("\\", "/").rsplit("/", 1)[-1]
+
+    def is_page_with(self, other: ShownPicture) -> bool:
+        """Whether both are pages of one file."""
+        return self.page is not None and other.page is not None and self.path == other.path
 
     def as_passage(self) -> Passage:
         """What an answer about it can be checked against."""
         return Passage(self.text, self.path, kind="image", title=self.path)
 
     def to_json(self) -> dict[str, Any]:
-        return {"path": self.path, "digest": self.digest, "text": self.text}
+        said: dict[str, Any] = {"path": self.path, "digest": self.digest, "text": self.text}
+        return said if self.page is None else {**said, "page": self.page}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> ShownPicture:
-        return cls(stored["path"], stored["digest"], stored["text"])
+        return cls(stored["path"], stored["digest"], stored["text"], stored.get("page"))
 
 
 class ConversationPictures:
@@ -91,14 +98,14 @@ class ConversationPictures:
                 self._images.move_to_end(shown.digest)
                 return image
         try:
-            found = self._read(Path(shown.path)).picture
+            pictures = self._read(Path(shown.path)).pictures
         except EXPECTED_ERRORS as error:
             LOGGER.info("a picture cannot be shown again: %s", error)
             return None
-        if found is None or found.image.digest != shown.digest:
-            return None
-        self.keep(found.image)
-        return found.image
+        found = next((each.image for each in pictures if each.image.digest == shown.digest), None)
+        if found is not None:
+            self.keep(found)
+        return found
 
     def text_of(self, shown: ShownPicture, stop: threading.Event) -> ShownPicture:
         """The same with what the program finds on it; as it is where that cannot be found or `stop` is set."""

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.chat import ImagePart
 from models.labels import Label
 from models.ocr import Box
 from pipelines.errors import FileNotUsable
-from pipelines.one_picture import is_picture
+from pipelines.one_picture import PagesToShow, is_picture
 from pipelines.picture_description import describe
 from pipelines.picture_seeing import Eyes, exif_json
 from pipelines.picture_text import text_blocks
@@ -60,13 +59,13 @@ class Look:
     notes: tuple[str, ...] = ()
     compared: tuple[Label, ...] = ()
     """The labels that were asked about, or the user's own: all of them, likeliest first."""
-    picture: Picture | None = field(default=None, repr=False)
-    """Its pixels; of a file with several pages or frames the first."""
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    """Its pixels; of a file with several pages the first few, of one with several frames the first."""
 
     def as_attachment(self) -> Attachment:
         """For a question about it: a model that does not see is given the description and the text, and no more."""
         text = f"{self.caption}\n\nText on the picture:\n\n{self.text}" if self.text else self.caption
-        return Attachment(self.path, text, self.picture)
+        return Attachment(self.path, text, self.pictures)
 
     @property
     def _not_compared(self) -> tuple[Label, ...]:
@@ -95,7 +94,7 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
         if stop.is_set():
             raise ReadStopped(f"stopped while looking at {name}")
 
-    found = _Found()
+    found = _Found(PagesToShow(name))
     with closing(reader.stream(absolute, lambda _: "text", stop, with_members=False)) as parts:
         for part in parts:
             match part:
@@ -124,26 +123,26 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
         caption,
         tuple(found.notes),
         found.compared,
-        Picture(name, found.image) if found.image is not None else None,
+        found.pages.pictures(),
     )
 
 
 class _Found:
     """What was seen so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, pages: PagesToShow) -> None:
+        self.pages = pages
         self.facts: PictureFacts | None = None
         self.labels: tuple[Label, ...] = ()
         self.compared: tuple[Label, ...] = ()
-        self.image: ImagePart | None = None
         self.lines: list[SeenText] = []
         self.texts: list[str] = []
         self.notes: list[str] = []
 
     def take(self, drawing: Drawing, eyes: Eyes, between: Callable[[], None]) -> None:
         seen = eyes.see(drawing, between)
+        self.pages.take(drawing)
         if drawing.facts is not None:
-            self.image = ImagePart(drawing.width_px, drawing.height_px, drawing.rgb)
             self.facts, self.labels, self.compared = drawing.facts, seen.labels, seen.compared
         for line in seen.lines:
             x0, y0, x1, y1 = (round(each * drawing.units_per_px, 1) for each in line.box)

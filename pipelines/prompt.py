@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.chat import ChatMessage, ChatModel, ImagePart, Part, TextPart
 from models.errors import PromptTooLong
@@ -78,6 +78,13 @@ class PromptPictures:
     """With this question."""
     images: Mapping[str, ImagePart] = field(default_factory=dict)
     """By digest, those of older turns too; one that is not here is named and not shown."""
+
+    def without_last_page(self) -> PromptPictures | None:
+        """Without the last page that is not its file's first; None where there is none."""
+        for at in reversed(range(len(self.new))):
+            if (self.new[at].page or 1) > 1:
+                return replace(self, new=(*self.new[:at], *self.new[at + 1 :]))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +162,11 @@ class PromptBuilder:
         )
         """What new passages may take, fences included."""
 
+    @property
+    def new_pictures(self) -> tuple[ShownPicture, ...]:
+        """Shown with the question."""
+        return self._pictures.new
+
     def cost(self, passage: Passage) -> int:
         """In tokens, fences included."""
         return self._model.count_tokens(fenced(passage, 99)) + 1
@@ -218,7 +230,7 @@ class PromptBuilder:
         """Each picture under its name; where it cannot be shown, that is what stands there."""
         parts: list[Part] = []
         for shown in pictures:
-            name = _in_brackets(shown.name)
+            name = _in_brackets(shown.name) + (f", page {shown.page}" if shown.page is not None else "")
             image = self._pictures.images.get(shown.digest)
             if image is None:
                 parts.append(TextPart(f"[Picture: {name}, not shown]\n"))

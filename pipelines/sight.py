@@ -61,18 +61,19 @@ class Eyesight:
 
     def look(self, attachments: Sequence[Attachment], history: Sequence[PastTurn], stop: threading.Event) -> Sight:
         """Raises what choosing a model raises, and for a picture that must be described: EXPECTED_ERRORS."""
-        texts = tuple(each for each in attachments if each.picture is None)
-        with_picture = [(each, each.picture) for each in attachments if each.picture is not None]
+        texts = tuple(each for each in attachments if not each.pictures)
+        with_pictures = [each for each in attachments if each.pictures]
+        new = tuple((picture, each.text) for each in with_pictures for picture in each.pictures)
         older = [shown for turn in history for shown in turn.pictures]
-        if not with_picture and not older:
+        if not new and not older:
             return Sight(self._blind, texts)
-        notes = tuple(Notice(note) for attachment, _ in with_picture for note in attachment.notes)
+        notes = tuple(Notice(note) for attachment in with_pictures for note in attachment.notes)
         voice = self._seeing() if self.pictures is not None else None
         if voice is None or self.pictures is None:
-            described = [self._in_words(attachment, picture, stop) for attachment, picture in with_picture]
+            described = [self._in_words(attachment, stop) for attachment in with_pictures]
             unseen = (_unseen(described),) if described else ()
             return Sight(self._blind, (*described, *texts), notices=(*notes, *unseen))
-        images = {picture.image.digest: picture.image for _, picture in with_picture}
+        images = {picture.image.digest: picture.image for picture, _ in new}
         for image in images.values():
             self.pictures.keep(image)
         missing: list[str] = []
@@ -86,17 +87,17 @@ class Eyesight:
             voice,
             texts,
             sees=True,
-            new=tuple(picture for _, picture in with_picture),
-            texts_of_new=tuple(attachment.text for attachment, _ in with_picture),
+            new=tuple(picture for picture, _ in new),
+            texts_of_new=tuple(text for _, text in new),
             images=images,
             notices=(*notes, _gone(missing)) if missing else notes,
         )
 
-    def _in_words(self, attachment: Attachment, picture: Picture, stop: threading.Event) -> Attachment:
+    def _in_words(self, attachment: Attachment, stop: threading.Event) -> Attachment:
         text = attachment.text
         if not text and self.pictures is not None:
-            text = self.pictures.text_of(ShownPicture.of(picture), stop).text
-        return replace(attachment, text=text, picture=None)
+            text = self.pictures.text_of(ShownPicture.of(attachment.pictures[0]), stop).text
+        return replace(attachment, text=text, pictures=())
 
 
 def _unseen(described: Sequence[Attachment]) -> Notice:

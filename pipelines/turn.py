@@ -12,11 +12,15 @@ from rag.records import Hit, Kind, Locator
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that came with a question, decoded by a reader."""
+    """A picture that came with a question, or a page of one, decoded by a reader."""
 
     path: str
     """Absolute, as it may be shown."""
     image: ImagePart
+    page: int | None = None
+    """1-based; of a file with several pages."""
+    pages: int = 1
+    """How many its file has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class Attachment:
     """A path, or `standard input`."""
     text: str
     """Of a picture: what was found on it; empty where nobody has looked yet."""
-    picture: Picture | None = None
-    """A model that sees is shown this; another one gets the text."""
+    pictures: tuple[Picture, ...] = ()
+    """A model that sees is shown these, the first pages of one file; another one gets the text."""
     notes: tuple[str, ...] = ()
     """What the user should know of it: that it is cut off."""
 

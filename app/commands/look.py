@@ -32,7 +32,8 @@ def look(
 
     --labels needs a CLIP (homebody models pull --for clip); each label gets its probability among all and none of them.
     An answer comes from a model that sees the picture, where one is installed (homebody models pull --for vision), and
-    otherwise from the chat model: then it rests on the description and the text alone.
+    otherwise from the chat model: then it rests on the description and the text alone. Of a TIFF with many pages such a
+    model is shown the first four; the text is of all.
 
     \b
     Examples:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.chat import ImagePart
 from models.chat_llama import ChatLlama
 from models.errors import WeightsDamaged, WeightsMissing
 from models.labels import Label
@@ -22,6 +23,7 @@ from pipelines.attachments import read_attachment
 from pipelines.errors import FileNotUsable
 from pipelines.events import AnswerDone, AnswerEvent, Notice
 from pipelines.factory import HomeOnThisMachine, open_home
+from pipelines.one_picture import MOST_PAGES_SHOWN
 from pipelines.paths import HomePaths
 from pipelines.settings import ChatSettings, Settings
 from pipelines.turn import Answer, Turn
@@ -213,13 +215,91 @@ def test_look_shows_the_picture_to_the_model(home: HomeOnThisMachine, desk: Desk
     file = photo(tmp_path / "photo.png")
     seen = home.look(file, threading.Event())
     attachment = seen.as_attachment()
-    assert attachment.picture is not None
-    assert attachment.picture.image.digest == read_attachment(file).picture.image.digest  # type: ignore[union-attr] # it is one
+    (picture,), (read,) = attachment.pictures, read_attachment(file).pictures
+    assert picture == read
     turn = Turn("What is it?", attachments=(attachment,), use_library=False, save=False)
     done = list(home.answer(turn, threading.Event()))[-1]
     assert isinstance(done, AnswerDone)
     assert done.answer.pictures == (str(file),)
     assert desk.ocr.looks == 1  # what looking found is what the answer is held against
+
+
+def scan(path: Path, pages: int, size: tuple[int, int] = (96, 64)) -> Path:
+    noise = np.random.default_rng(7).integers(0, 256, (pages, size[1], size[0], 3), dtype=np.uint8)
+    first, *others = (Image.fromarray(each) for each in noise)
+    first.save(path, save_all=True, append_images=others)
+    return path
+
+
+def test_the_pages_of_a_scan_are_shown_together_and_looked_at_once(
+    home: HomeOnThisMachine, desk: Desk, tmp_path: Path
+) -> None:
+    file = scan(tmp_path / "scan.tif", 3)
+    first, events = ask(home, "What is it?", file)
+    assert first.pictures == (str(file),)
+    assert encodes(home) == 3
+    assert desk.ocr.looks == 3, "each page once"
+    assert "the model sees" not in notices(events)
+    more, events = ask(home, "And page 2?", conversation=first.conversation_id)
+    assert more.pictures == (str(file),)
+    assert "gone" not in notices(events)
+    assert (encodes(home), desk.ocr.looks) == (3, 3)
+    home.close()
+    later = desk.open()
+    (turn,) = later.conversations.history(first.conversation_id or 0)[:1]
+    assert [each.page for each in turn.pictures] == [1, 2, 3]
+    later.close()
+
+
+def test_a_conversation_finds_the_pages_of_a_scan_again_while_they_are_the_same(desk: Desk, tmp_path: Path) -> None:
+    file = scan(tmp_path / "scan.tif", 3)
+
+    def asked(conversation: int | None = None) -> tuple[Answer, str]:
+        chat = ScriptedChatModel(model_id="seeing", sees=True)
+        chat.enqueue("Three pages.")
+        home = desk.open(chat=chat)
+        answer, events = ask(home, "What is it?", *(() if conversation else (file,)), conversation=conversation)
+        home.close()
+        return answer, notices(events)
+
+    first, _ = asked()
+    again, told = asked(first.conversation_id)
+    assert (again.pictures, told) == ((str(file),), "")
+    scan(file, 2, size=(64, 64))
+    changed, told = asked(first.conversation_id)
+    assert changed.pictures == ()
+    assert told.count("scan.tif") == 1
+    assert "gone since" in told
+
+
+def test_of_many_pages_the_first_are_shown_and_that_is_said(desk: Desk, tmp_path: Path) -> None:
+    chat = ScriptedChatModel(model_id="seeing", sees=True)
+    chat.enqueue("It is a scan.")
+    home = desk.open(chat=chat)
+    file = scan(tmp_path / "scan.tif", 6)
+    seen = home.look(file, threading.Event())
+    answer, events = ask(home, "What is it?", file)
+    assert f"{file}: the model sees pages 1 to 4 of 6." in notices(events)
+    assert answer.pictures == (str(file),)
+    texts = [part.text for part in chat.history[0][-1].parts if hasattr(part, "text")]
+    assert [each for each in texts if each.startswith("[Picture")] == [
+        f"[Picture: scan.tif, page {number}]\n" for number in range(1, MOST_PAGES_SHOWN + 1)
+    ]
+    assert [each.page for each in seen.pictures] == [1, 2, 3, 4]
+    assert seen.pictures == read_attachment(file).pictures
+    home.close()
+
+
+def test_pages_that_do_not_fit_into_the_context_are_left_out_but_the_first(desk: Desk, tmp_path: Path) -> None:
+    file = scan(tmp_path / "scan.tif", 3, size=(64, 64))
+    chat = ScriptedChatModel(model_id="seeing", sees=True, context_tokens=110)
+    chat.enqueue("It is a scan.")
+    home = desk.open(chat=chat)
+    _, events = ask(home, "What is it?", file)
+    shown = sum(isinstance(part, ImagePart) for part in chat.history[0][-1].parts)
+    assert 1 <= shown < 3
+    assert f"scan.tif: the model sees page{' 1' if shown == 1 else f's 1 to {shown}'} of 3." in notices(events)
+    home.close()
 
 
 # --- none that sees ---------------------------------------------------------------------------------------
@@ -264,7 +344,7 @@ def test_a_damaged_picture_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(FileNotUsable, match=name):
             read_attachment(tmp_path / name)
     half = read_attachment(tmp_path / "half.png")
-    assert half.picture is not None  # shown as far as it goes
+    assert half.pictures  # shown as far as it goes
     assert "half.png: " in half.notes[0]
 
 
