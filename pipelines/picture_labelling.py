@@ -54,7 +54,8 @@ class PictureLabelling:
             changed += self._pictures.store(((each, _described(each, labels)) for each in pictures), by)
             pictures = self._pictures.waiting(by, AT_ONCE)
         if changed:
-            yield Notice(f"labels of your own: the descriptions of {changed:,} pictures were changed")
+            pictures_changed = "1 picture was" if changed == 1 else f"{changed:,} pictures were"
+            yield Notice(f"{pictures_changed} described anew, by your own labels")
 
 
 def _described(picture: PictureToLabel, labels: ZeroShotLabels | None) -> str:
