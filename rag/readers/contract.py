@@ -150,7 +150,7 @@ def open_regular(path: str) -> OpenedFile:
         if not stat.S_ISREG(status.st_mode):
             raise ReadError(f"{name} is not a regular file", hint="only regular files are read")
         if status.st_size == 0:
-            raise EmptyFile(f"{name} is empty", hint="there is nothing in it to find")
+            raise EmptyFile(f"{PurePath(name).name} is empty", hint="there is nothing in it to find")
     except BaseException:
         os.close(descriptor)
         raise

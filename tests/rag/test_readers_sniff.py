@@ -125,7 +125,7 @@ def test_every_supported_extension_is_accepted_and_has_a_reader(opened: Opened, 
 
 def test_only_regular_files_with_bytes_are_opened(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
-    with pytest.raises(EmptyFile, match=r"empty\.txt is empty"):
+    with pytest.raises(EmptyFile, match=r"^empty\.txt is empty$"):
         open_regular(str(tmp_path / "empty.txt"))
     (tmp_path / "real.txt").write_text("x")
     (tmp_path / "link.txt").symlink_to("real.txt")
