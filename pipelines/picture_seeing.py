@@ -36,6 +36,8 @@ DESCRIPTION = "What the picture shows"
 
 MIN_CHARS = 3
 """Fewer letters and digits on a picture are an eye or a wheel that was taken for an O."""
+MAX_LETTERS_ALONE = 6
+"""So many Latin letters, each on its own and nothing else, are curves; more may be a sheet of answers."""
 
 
 class _GiveWay(Exception):
@@ -76,7 +78,7 @@ class Eyes:
             between()
             with self._ocr() as engine:
                 lines = tuple(engine.read(rgb, between))
-        if sum(character.isalnum() for line in lines for character in line.text) < MIN_CHARS:
+        if not _are_words(lines):
             lines = ()
         if drawing.facts is None:
             return Seen(lines)
@@ -87,6 +89,13 @@ class Eyes:
         with self._labeller() as labeller:
             known = tuple(each for each in labeller.labels(rgb) if each.name not in {one.name for one in own})
         return Seen(lines, own + known, compared)
+
+
+def _are_words(lines: Sequence[TextLine]) -> bool:
+    if sum(character.isalnum() for line in lines for character in line.text) < MIN_CHARS:
+        return False
+    letters_alone = all(len(line.text) == 1 and line.text.isascii() for line in lines)
+    return not letters_alone or len(lines) > MAX_LETTERS_ALONE
 
 
 class SeeingReader:

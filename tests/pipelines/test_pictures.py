@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -319,6 +319,24 @@ def test_a_description_says_what_is_known_and_nothing_else() -> None:
     bare = describe("Screenshot 2.png", PictureFacts(1, 1, "PNG"), [], has_text=True)
     assert bare == "Screenshot 2. There is text on it."
     assert describe("photos.png", PictureFacts(1, 1, "PNG"), [], has_text=False).startswith("Picture photos. ")
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_read"),
+    [
+        (["C", "G", "C"], False),
+        (["0", "E"], False),
+        (["EXIT"], True),
+        (["\u51fa", "\u53e3", "\u5317"], True),
+        (["A"] * 9, True),
+    ],
+)
+def test_letters_that_stand_alone_are_curves_of_a_picture(texts: list[str], is_read: bool) -> None:
+    ocr = ScriptedOcr()
+    ocr.enqueue([line(text, 20, 40 * n) for n, text in enumerate(texts)])
+    eyes = Eyes(lambda: nullcontext(ocr), lambda: nullcontext(ScriptedLabeller()))
+    seen = eyes.see(Drawing(8, 8, bytes(192), facts=PictureFacts(8, 8, "PNG")), lambda: None)
+    assert bool(seen.lines) is is_read
 
 
 @pytest.mark.parametrize(
