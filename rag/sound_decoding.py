@@ -84,7 +84,7 @@ def open_sound(file: OpenedFile) -> Sound:
     if not container.streams.audio:
         container.close()
         raise UnsupportedFile(
-            f"{file.name} has no sound", hint="there is nothing in it to hear", counted_as="films without sound"
+            f"{file.name} has no sound", hint="there is nothing in it to hear", counted_as="without sound"
         )
     stream = container.streams.audio[0]
     for other in container.streams:

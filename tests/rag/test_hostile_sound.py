@@ -69,7 +69,7 @@ def test_one_millisecond_is_one_millisecond_and_no_byte_is_empty(tmp_path: Path)
         heard(write(tmp_path / "header.wav", wav16(tone(0))))
     with pytest.raises(UnsupportedFile, match=r"silent\.mp4 has no sound") as raised:
         heard(write(tmp_path / "silent.mp4", silent_film()))
-    assert raised.value.counted_as == "films without sound"  # films are a kind that is read
+    assert raised.value.counted_as == "without sound"  # films are a kind that is read
 
 
 def test_opus_that_is_damaged_in_the_middle_costs_what_is_damaged(tmp_path: Path) -> None:
