@@ -14,7 +14,7 @@ from app.marks import UNSUPPORTED_CLOSE, UNSUPPORTED_OPEN, citation, without_mar
 from app.messages import Failure
 from app.sentence_marks import leading_markup_length, marked_position
 from app.terminal_text import TerminalTextFilter, clean, clean_line
-from app.wording import counted, duration, on_one_line, short_path, size, when
+from app.wording import counted, duration, on_one_line, place_within, short_path, size, when
 from pipelines.events import (
     AnswerEvent,
     EngineLoading,
@@ -153,7 +153,7 @@ def answer_figures(model: str, timings: Timings) -> str:
 
 def source_row(cited: Citation) -> Content:
     """One source under an answer: number, path, place, and how its passage begins."""
-    where = str(cited.locator)
+    where = place_within(cited.path, cited.locator)
     quote = on_one_line(cited.quote, limit=MAX_QUOTE_CHARS)
     head = f"[{cited.n}] "
     name = short_path(cited.path)
@@ -173,7 +173,7 @@ def source_row(cited: Citation) -> Content:
 
 def hit_row(hit: Hit) -> Content:
     """One passage of a search: its place on one line, how it begins on the next."""
-    where = str(hit.chunk.locator)
+    where = place_within(hit.path, hit.chunk.locator)
     head = f"{hit.rank:>2}  "
     name = short_path(hit.path)
     place = f" · {clean_line(where)}" if where else ""
@@ -197,7 +197,7 @@ def copied_answer(text: str, citations: Sequence[Citation]) -> str:
 
 
 def _copied_source(cited: Citation) -> str:
-    where = str(cited.locator)
+    where = place_within(cited.path, cited.locator)
     return clean_line(f"[{cited.n}] {cited.path}" + (f", {where}" if where else ""))
 
 

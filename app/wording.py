@@ -89,13 +89,24 @@ def short_path(path: str, *, folder: str = "") -> str:
     return clean_line(path)
 
 
+_MOVING = (".gif", ".png", ".apng", ".webp", ".avif")
+"""Pictures that have frames where others have pages."""
+
+
 def place(path: str, locator: Locator, *, folder: str = "") -> str:
     """Where a passage is: `notes.md:12`, which editors and terminals open, or `manual.pdf, page 3`."""
     shown = short_path(path, folder=folder)
     if locator.line is not None and locator.page is None:
         return f"{shown}:{locator.line}"
-    where = clean_line(str(locator))
+    where = place_within(path, locator)
     return f"{shown}, {where}" if where else shown
+
+
+def place_within(path: str, locator: Locator) -> str:
+    """`page 3`, `line 120`, `0:12-0:15`; `frame 3` of what is no scan and has no pages, but moves."""
+    if locator.page is not None and path.lower().endswith(_MOVING):
+        return f"frame {locator.page}"
+    return clean_line(str(locator))
 
 
 def on_one_line(text: str, *, limit: int) -> str:

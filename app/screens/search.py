@@ -21,7 +21,7 @@ from app.widgets.filter_hints import FilterHints
 from app.widgets.listing import Listing, Shown
 from app.widgets.source_row import Sources
 from app.widgets.status_bar import StatusBar
-from app.wording import counted
+from app.wording import counted, place_within
 from pipelines.turn import Citation
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class SearchScreen(HomeScreen):
 
         hit = self._hits[row]
         name = clean_line(hit.path.rpartition("/")[2])
-        where = clean_line(str(hit.chunk.locator))
+        where = place_within(hit.path, hit.chunk.locator)
         words = Content.styled(name, "bold") + (Content.styled(f" · {where}", "$text-muted") if where else "")
         return picture_place(hit.path, hit.kind, hit.chunk.locator, hit.chunk.text), words
 

@@ -24,7 +24,7 @@ from app.terminal_text import clean, clean_line
 from app.widgets.passage_list import PassageList
 from app.widgets.picture import Picture
 from app.widgets.status_bar import StatusBar
-from app.wording import on_one_line, short_path
+from app.wording import on_one_line, place_within, short_path
 
 if TYPE_CHECKING:
     from app.widgets.passage_list import Edge
@@ -103,7 +103,7 @@ class SourceScreen(HomeScreen):
         self.query_one(StatusBar).title = f"{what} {self._index + 1} of {len(self._sources.citations)}"
         number = f"[{cited.n}] "
         path = short_path(cited.path)
-        tail = "".join(f" · {part}" for part in (clean_line(str(cited.locator)), facts) if part)
+        tail = "".join(f" · {part}" for part in (place_within(cited.path, cited.locator), facts) if part)
         pieces = [
             Content(
                 number + path + tail,
@@ -277,7 +277,7 @@ class SourceScreen(HomeScreen):
 
     def action_copy(self) -> None:
         cited = self.cited
-        place = clean_line(str(cited.locator))
+        place = place_within(cited.path, cited.locator)
         text = f"{clean(cited.quote)}\n— {clean_line(cited.path)}" + (f", {place}" if place else "")
         self.app.copy_to_clipboard(text)
         self.say(Failure("Copied the passage and where it stands."), severity="information")

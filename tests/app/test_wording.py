@@ -62,6 +62,7 @@ def test_places() -> None:
     assert place("/f/manual.pdf", Locator(page=3)) == "/f/manual.pdf, page 3"
     assert place("/f/q.xlsx", Locator(sheet="Q\x1b[31m3", row=14)) == "/f/q.xlsx, Q␛3 row 14"
     assert place("/f/letter.docx", Locator()) == "/f/letter.docx"
+    assert place("/f/how-to.GIF", Locator(page=3)) == "/f/how-to.GIF, frame 3"
 
 
 def test_a_long_text_on_one_line() -> None:
