@@ -24,6 +24,7 @@ from pipelines.picture_text import text_blocks
 from pipelines.turn import Attachment, Picture
 from rag.path_text import path_text
 from rag.pictures import Drawing, PictureFacts
+from rag.readers.recording import is_recording
 from rag.reading import FileBegun, ReadStopped, TextBlocks, TextEnded
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) 
         for part in parts:
             match part:
                 case FileBegun() if not is_picture(part):
-                    raise FileNotUsable(
-                        f"{name} is not a picture", hint="ask about a document with: homebody ask --file FILE QUESTION"
-                    )
+                    heard = "write down what is said with: homebody transcribe FILE"
+                    asked = "ask about a document with: homebody ask --file FILE QUESTION"
+                    raise FileNotUsable(f"{name} is not a picture", hint=heard if is_recording(name) else asked)
                 case TextBlocks():
                     found.texts.extend(block.text for block in part.blocks)
                 case Drawing():

@@ -224,8 +224,11 @@ def test_look_tells_all_that_is_known(home: Home, folder: Path, ocr: ScriptedOcr
 
 def test_look_refuses_what_is_no_picture(home: Home, folder: Path) -> None:
     (folder / "a.txt").write_text("words")
-    with pytest.raises(FileNotUsable, match="not a picture"):
-        home.look(folder / "a.txt", threading.Event())
+    (folder / "memo.wav").write_bytes(b"RIFF" + bytes(40))
+    for name, command in (("a.txt", "homebody ask --file"), ("memo.wav", "homebody transcribe")):
+        with pytest.raises(FileNotUsable, match="not a picture") as raised:
+            home.look(folder / name, threading.Event())
+        assert command in raised.value.hint
 
 
 class ScriptedReader:
