@@ -75,6 +75,8 @@ class GgufHeader:
     """Every metadata entry that is an array, by its number of elements; their contents are not kept."""
     kv_heads_per_layer: tuple[int, ...] | None
     """One number a layer, 0 where a layer keeps no KV; None when the file does not say."""
+    tokens_span: tuple[int, int] = (0, 0)
+    """Where the vocabulary's strings stand in the file, in bytes."""
 
     def whole_number(self, key: str) -> int | None:
         """The integer under `<architecture>.<key>`, or None when it is absent or of another type."""
@@ -124,6 +126,19 @@ class GgufHeader:
             return None
         return self.embedding_length // self.head_count
 
+    def has_token(self, text: str) -> bool:
+        """Whether the vocabulary has this as one token. Looks into the file once more.
+
+        Raises WeightsDamaged where it can no longer be read.
+        """
+        first, end = self.tokens_span
+        wanted = text.encode()
+        try:
+            with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                return mapped.find(struct.pack("<Q", len(wanted)) + wanted, first, end) >= 0
+        except (OSError, ValueError) as error:  # mmap: it is empty now
+            raise _unreadable(self.path, error) from error
+
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int | None:
         """Bytes of KV cache a token costs (f16 by default, 34/32 for q8_0); None when the header is not enough."""
         if self.kv_heads_per_layer is None or self.head_dim is None:
@@ -148,9 +163,12 @@ def read_gguf_header(path: Path) -> GgufHeader:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 return _HeaderReader(path, mapped).read()
     except OSError as error:
-        raise WeightsDamaged(
-            f"{str(path)!r} cannot be read: {error.strerror}", hint="check the file's permissions and its disk"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> WeightsDamaged:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return WeightsDamaged(f"{str(path)!r} cannot be read: {reason}", hint="check the file's permissions and its disk")
 
 
 def _damaged(path: Path, reason: str) -> WeightsDamaged:
@@ -181,6 +199,7 @@ class _HeaderReader:
         self._scalars: dict[str, MetadataScalar] = {}
         self._array_lengths: dict[str, int] = {}
         self._kv_heads: tuple[int, ...] | None = None
+        self._tokens_span = (0, 0)
 
     def read(self) -> GgufHeader:
         if self._mapped[:4] != MAGIC:
@@ -258,7 +277,10 @@ class _HeaderReader:
         if length > MAX_ARRAY_LENGTH:
             raise self._fail(f"{key!r} claims {length} elements, more than {MAX_ARRAY_LENGTH}")
         if kind == _STRING:
+            first = self._at
             self._skip_strings(key, length)
+            if key == "tokenizer.ggml.tokens":
+                self._tokens_span = first, self._at
         elif kind in _SCALAR_FORMATS:
             shape = _SCALAR_FORMATS[kind]
             start = self._skip(length * shape.size)
@@ -355,6 +377,7 @@ class _HeaderReader:
             scalars=MappingProxyType(self._scalars),
             array_lengths=MappingProxyType(self._array_lengths),
             kv_heads_per_layer=None,
+            tokens_span=self._tokens_span,
         )
         self._check_bounds(header)
         return replace(header, kv_heads_per_layer=self._kv_heads or _same_kv_heads_in_every_layer(header))

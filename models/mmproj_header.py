@@ -7,8 +7,10 @@ code asserts many of these, and an assertion ends the process. Knows no engine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from models.errors import WeightsDamaged
 from models.gguf_header import MAX_HEADS, MAX_LAYERS, GgufHeader, read_gguf_header
@@ -41,6 +43,32 @@ _WIDTH_IS_THE_MODELS = frozenset(
 )
 """Projectors whose converters write the language model's width as `projection_dim` (llama.cpp, MmprojModel). Older
 ones wrote something else there: with those the engine itself finds out."""
+_PLACED_IN_SPACE = frozenset({"qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger"})
+"""Projectors made for models whose positions have three dimensions (M-RoPE). llama.cpp asks the model alone how
+pictures are placed, so the wrong pair would run, and write nothing or nonsense."""
+_PLACED_IN_A_ROW = frozenset(
+    {"idefics3", "gemma3", "gemma4v", "gemma4uv", "internvl", "pixtral", "lfm2", "llama4", "kimivl"}
+)
+"""Projectors made for models with ordinary positions."""
+_MARKS: Mapping[str, str] = MappingProxyType(
+    {
+        "idefics3": "<fake_token_around_image>",
+        "gemma3": "<start_of_image>",
+        "gemma4v": "<|image>",
+        "gemma4uv": "<|image>",
+        "qwen2vl_merger": "<|vision_start|>",
+        "qwen2.5vl_merger": "<|vision_start|>",
+        "qwen3vl_merger": "<|vision_start|>",
+        "internvl": "<img>",
+        "pixtral": "[IMG_END]",
+        "lfm2": "<|image_start|>",
+        "llama4": "<|image_start|>",
+        "kimivl": "<|media_start|>",
+        "glm4v": "<|begin_of_image|>",
+    }
+)
+"""A token that each puts beside a picture (mtmd.cpp): a model that was trained with it has it in its vocabulary."""
+_ITS_OWN_FILE = "put the mmproj file that was published with this model beside it, in place of this one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +116,26 @@ def read_mmproj_header(path: Path, model: GgufHeader) -> MmprojHeader:
         projection_width=_number(header, "vision.projection_dim", 2**20),
     )
     _check_shape(header, found)
-    if projector in _WIDTH_IS_THE_MODELS and found.projection_width != model.embedding_length:
-        raise WeightsDamaged(
-            f"{path.name} does not belong to {model.path.name}: it makes embeddings of {found.projection_width:,} "
-            f"numbers, the model takes {model.embedding_length or 0:,}",
-            hint="put the mmproj file that was published with this model beside it",
-        )
+    if (why_not := _why_not_of(model, found)) is not None:
+        raise WeightsDamaged(f"{path.name} does not belong to {model.path.name}: {why_not}", hint=_ITS_OWN_FILE)
     return found
+
+
+def _why_not_of(model: GgufHeader, found: MmprojHeader) -> str | None:
+    """What shows that the two are of different families, or of different sizes of one; None where nothing does."""
+    projector, pictures_width = found.projector, found.projection_width
+    if projector in _WIDTH_IS_THE_MODELS and pictures_width != model.embedding_length:
+        return f"it makes embeddings of {pictures_width:,} numbers, the model takes {model.embedding_length or 0:,}"
+    kinds = f"its projector is of the kind {projector!r}, the model of the kind {model.architecture!r}"
+    in_space = f"{model.architecture}.rope.dimension_sections" in {*model.array_lengths, *model.scalars}
+    if projector in _PLACED_IN_SPACE and not in_space:
+        return f"{kinds}, which does not know where in a picture something is (M-RoPE)"
+    if projector in _PLACED_IN_A_ROW and in_space:
+        return f"{kinds}, which wants to know where in a picture something is (M-RoPE)"
+    mark = _MARKS.get(projector)
+    if mark is not None and not model.has_token(mark):
+        return f"{kinds}, which does not know the mark {mark} that it puts beside a picture"
+    return None
 
 
 def _check_shape(header: GgufHeader, found: MmprojHeader) -> None:

@@ -324,10 +324,26 @@ class TestMmproj:
 
     def test_whose_marks_the_model_does_not_know(self, models: Models, tmp_path: Path) -> None:
         model = write_tiny_gguf(tmp_path / "plain.gguf")
-        chat = ChatLlama(model, OPTIONS, mmproj=models["smolvlm"][1])
-        with pytest.raises(WeightsDamaged, match="vocabulary lacks the marks"):
-            events_of(chat, [asked(picture(), "what?")])
-        chat.close()
+        with pytest.raises(WeightsDamaged, match="does not know the mark <fake_token_around_image>"):
+            ChatLlama(model, OPTIONS, mmproj=models["smolvlm"][1])
+
+    @pytest.mark.parametrize(
+        ("model", "mmproj", "reason"),
+        [
+            ("smolvlm", "qwen2vl", "'qwen3vl_merger', the model of the kind 'llama', which does not know where"),
+            ("qwen2vl", "smolvlm", "'idefics3', the model of the kind 'qwen2vl', which wants to know where"),
+            ("qwen3.5", "gemma", "'gemma3', the model of the kind 'qwen35', which wants to know where"),
+            ("gemma", "smolvlm", "'idefics3', the model of the kind 'llama', which does not know the mark <fake_token"),
+        ],
+    )
+    def test_of_another_family_and_just_as_wide(
+        self, models: Models, model: Family, mmproj: Family, reason: str
+    ) -> None:
+        """llama.cpp would take them, and write nothing or nonsense."""
+        names = rf"mmproj-{mmproj}\.gguf does not belong to {model}\.gguf: "
+        with pytest.raises(WeightsDamaged, match=f"{names}.*{reason}") as refused:
+            ChatLlama(models[model][0], OPTIONS, mmproj=models[mmproj][1])
+        assert "that was published with this model" in refused.value.hint
 
     def test_that_is_a_language_model(self, models: Models) -> None:
         model = models["smolvlm"][0]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from models.errors import WeightsDamaged, WeightsMissing
 from models.ggml_types import TENSOR_TYPES
 from models.gguf_header import MAX_ALIGNMENT, MAX_ARRAY_LENGTH, MAX_STRING_BYTES, read_gguf_header
+from scripts.make_tiny_vlm import write_tiny_vlm
 
 UINT32, BOOL, STRING, ARRAY, UINT64 = 4, 7, 8, 9, 10
 
@@ -109,6 +110,16 @@ def test_what_is_not_said_is_none(tmp_path: Path) -> None:
     assert header.block_count is None
     assert header.chat_template is None
     assert header.kv_bytes_per_token() is None
+
+
+def test_a_token_is_found_in_the_vocabulary_and_nowhere_else(tmp_path: Path) -> None:
+    header = read_gguf_header(write_tiny_vlm(tmp_path)[0])
+    assert header.has_token("<fake_token_around_image>")
+    assert not header.has_token("<fake_token_around")
+    assert not header.has_token("tokenizer.ggml.model")  # a string of the file, and none of the vocabulary
+    header.path.write_bytes(b"")
+    with pytest.raises(WeightsDamaged, match="cannot be read"):
+        header.has_token("<image>")
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_the_only_one_that_does_not_belong_to_it_is_said(model: GgufHeader, tmp_
         mmproj_beside(model)
 
 
+def test_one_of_another_family_is_said_alone_and_passed_over_among_several(model: GgufHeader, tmp_path: Path) -> None:
+    write_mmproj(tmp_path / "mmproj-smolvlm-f16.gguf", "qwen2vl")
+    with pytest.raises(WeightsDamaged, match="'qwen3vl_merger', the model of the kind 'llama'"):
+        mmproj_beside(model)
+    expected = write_mmproj(tmp_path / "mmproj-zz.gguf")
+    assert mmproj_beside(model) == expected
+
+
 def test_among_several_its_own_and_the_smaller_precision_comes_first(model: GgufHeader, tmp_path: Path) -> None:
     write_mmproj(tmp_path / "mmproj-another-model-f16.gguf")
     write_mmproj(tmp_path / "mmproj-smolvlm-f32.gguf")
