@@ -183,6 +183,8 @@ class AnswerPipeline:
             found = dict.fromkeys(each.as_passage() for each in seen if each.text)
             sources = (*prompt.visible_passages, *found)
             answer = self._done(record, started_s, spoken, sources, question, pictures=seen)
+        if not answer.text.strip() and answer.finish != "stopped":
+            yield _nothing_written(answer)
         yield from record.notices()
         yield AnswerDone(answer)
 
@@ -382,6 +384,15 @@ def _may_be_talked_about(need: Need, history: Sequence[PastTurn]) -> bool:
 def _shortened(text: str, characters: int = 80) -> str:
     line = " ".join(text.split())
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
+
+
+def _nothing_written(answer: Answer) -> Notice:
+    return Notice(
+        f"{answer.model} wrote no answer.",
+        "ask in other words, or choose another model that sees: homebody models list --for vision"
+        if answer.pictures
+        else "ask in other words, or choose another model: homebody models list --for chat",
+    )
 
 
 def _part_read(attachments: Sequence[Attachment], read: int, of: int) -> Notice:

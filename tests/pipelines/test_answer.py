@@ -100,6 +100,16 @@ def test_the_model_may_say_that_the_files_dont(bench: Bench) -> None:
     assert answer.citations == ()
 
 
+@pytest.mark.parametrize("written", [(), (" \n",)])
+def test_an_empty_answer_is_said(bench: Bench, written: tuple[str, ...]) -> None:
+    bench.search.hits = [hit(RENT)]
+    bench.chat.enqueue(*written)
+    events = bench.events(Turn("How much is the rent?"))
+    assert notices_of(events) == ["scripted wrote no answer."]
+    assert answer_of(events).citations == ()
+    assert isinstance(events[-1], AnswerDone)
+
+
 @pytest.mark.parametrize("talk", ["hello", "Thanks!", "who are you?", "tell me a joke"])
 def test_talk_searches_nothing_and_cites_nothing(bench: Bench, talk: str) -> None:
     bench.search.hits = [hit(RENT, cosine=0.9)]

@@ -272,6 +272,17 @@ def test_a_conversation_finds_the_pages_of_a_scan_again_while_they_are_the_same(
     assert "gone since" in told
 
 
+def test_a_model_that_sees_and_writes_nothing_is_named_with_what_to_do(desk: Desk, tmp_path: Path) -> None:
+    chat = ScriptedChatModel(model_id="seeing", sees=True)
+    chat.enqueue()
+    home = desk.open(chat=chat)
+    answer, events = ask(home, "What is it?", photo(tmp_path / "photo.png"))
+    (notice,) = [each for each in events if isinstance(each, Notice)]
+    assert (answer.text, notice.text) == ("", "seeing wrote no answer.")
+    assert "another model that sees" in notice.hint
+    home.close()
+
+
 def test_of_many_pages_the_first_are_shown_and_that_is_said(desk: Desk, tmp_path: Path) -> None:
     chat = ScriptedChatModel(model_id="seeing", sees=True)
     chat.enqueue("It is a scan.")
