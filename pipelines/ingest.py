@@ -330,9 +330,11 @@ class Ingest:
         yield from run.embedding.finish()
 
     def _put_words_together(self, stop: threading.Event) -> None:
+        """As far as nobody is kept waiting: the next run goes on. Waiting here would keep who follows folders from
+        seeing what changes in them."""
         with suppress(StorageFull):  # everything is stored; it is only slower to search
             for _ in merge_parts(self._db):
-                if not self._foreground.wait_until_free(stop):
+                if stop.is_set() or not self._foreground.is_free:
                     return
 
     def tell_chroma(self, stop: threading.Event) -> Iterator[IndexEvent]:

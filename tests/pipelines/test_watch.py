@@ -165,6 +165,18 @@ def test_following_waits_while_somebody_is_answered(tmp_path: Path, folder: Path
         follower.until(lambda: follower.finds("nobody reads this"))
 
 
+def test_what_changed_is_listed_while_somebody_is_answered_and_words_are_scattered(
+    tmp_path: Path, folder: Path
+) -> None:
+    with Follower(tmp_path) as follower:
+        follower.add(folder)
+        with follower.foreground.busy():
+            (folder / "sub" / "b.md").unlink()  # its words leave in a part of their own, to be put together at rest
+            follower.until(lambda: follower.document(folder / "sub" / "b.md") is None)
+            (folder / "new.txt").write_text("Nobody reads this yet.")
+            follower.until(lambda: follower.document(folder / "new.txt") == "found")
+
+
 # --- when the system does not tell ---
 
 
