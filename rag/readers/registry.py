@@ -47,7 +47,7 @@ _READERS: dict[Format, tuple[str, str, str]] = {
     "calendar": ("ics/1", "rag.readers.calendar_ics", "read_calendar"),
     "contacts": ("vcf/1", "rag.readers.contacts_vcf", "read_contacts"),
     "archive": ("archive/1", "rag.readers.archive", "read_archive"),
-    "picture": ("picture/1", "rag.readers.picture", "read_picture"),
+    "picture": ("picture/2", "rag.readers.picture", "read_picture"),
     "svg": ("svg/1", "rag.readers.svg", "read_svg"),
     "recording": ("recording/1", "rag.readers.recording", "announce_recording"),
 }

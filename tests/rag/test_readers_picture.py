@@ -73,7 +73,7 @@ def is_like(colour: tuple[int, int, int], wanted: tuple[int, int, int]) -> bool:
 def test_every_format_comes_as_rgb(opened: Opened, tmp_path: Path, format_: str, mode: str, suffix: str) -> None:
     file = opened(tmp_path / f"a.{suffix}", encoded(red_over_blue(mode=mode), format_))
     reader, version = choose_reader(file)
-    assert version == "picture/1"
+    assert version == "picture/2"
     reading = reader(file, LIMITS)
     (drawing,) = drawings(reading)
     assert reading.kind == "image"
