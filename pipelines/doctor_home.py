@@ -5,18 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from models.errors import ModelError
 from models.user_files import FileHashes
+from models.user_gguf import mmproj_beside
+from models.weights import InstalledModel
 from pipelines.checkup import Check, Subject
 from pipelines.embedder_sources import EmbedderSources, embedder_id, is_path
 from pipelines.models_listing import installed_default
 
 LEAST_FREE_BYTES = 100 * 2**20
 COMFORTABLE_FREE_BYTES = 2 * 2**30
+_DONE_WITHOUT: Mapping[str, str] = MappingProxyType(
+    {
+        "rerank": "the best hits are not read once more",
+        "clip": "pictures are found by their words and labels",
+        "speech": "recordings are not heard, and nothing can be dictated",
+        "vision": "questions about pictures are answered from the text and the labels found on them",
+    }
+)
+"""Tasks that no model need be there for, and what is so without one."""
 
 
 def checks(subject: Subject) -> Iterator[Check]:
@@ -27,6 +39,8 @@ def checks(subject: Subject) -> Iterator[Check]:
     yield check_weights(subject, "embed")
     yield check_weights(subject, "rerank")
     yield check_clip(subject)
+    yield check_weights(subject, "speech")
+    yield check_vision(subject)
 
 
 def check_folder(subject: Subject) -> Check:
@@ -70,10 +84,10 @@ def check_settings(subject: Subject) -> Check:
     return Check("settings", "ok", f"{file} is valid" if file.exists() else f"all defaults: there is no {file}")
 
 
-def check_weights(subject: Subject, task: Literal["chat", "embed", "rerank"]) -> Check:
+def check_weights(subject: Subject, task: Literal["chat", "embed", "rerank", "speech"]) -> Check:
     """The model that the task would use: installed, and its bytes those of the catalogue."""
-    name = f"{task} weights"
-    named = {"chat": subject.settings.chat.model, "embed": subject.settings.embed.model, "rerank": ""}[task]
+    name, settings = f"{task} weights", subject.settings
+    named = {"chat": settings.chat.model, "embed": settings.embed.model, "speech": settings.speech.model}.get(task, "")
     try:
         if task == "embed" and named and is_path(named):
             hashes = FileHashes(subject.paths.cache_dir / "hashes.json")
@@ -86,16 +100,43 @@ def check_weights(subject: Subject, task: Literal["chat", "embed", "rerank"]) ->
             model = subject.weights.require(named)
         else:
             entry = installed_default(subject.weights, subject.machine, task)
-            if entry is None and task == "rerank":
-                return Check(
-                    name, "ok", "none: the best hits are not read once more (homebody models pull --for rerank)"
-                )
+            if entry is None and task in _DONE_WITHOUT:
+                return _none_installed(task)
             if entry is None:
                 return Check(name, "fail", f"no model for {task} is installed", f"homebody models pull --for {task}")
             model = subject.weights.require(entry.id)
     except ModelError as error:
         return Check(name, "fail", str(error), error.hint)
+    return _verified(name, model)
+
+
+def check_vision(subject: Subject) -> Check:
+    """What would be shown pictures: the model that the settings name for it, the chat model where it sees, or an
+    installed one; of the user's own files, whether the mmproj file belongs to the model."""
+    name, settings = "vision weights", subject.settings.chat
+    try:
+        for named, is_for_pictures in ((settings.vision_model, True), (settings.model, False)):
+            if named and named not in subject.weights.catalog.ids:
+                own = subject.weights.open_user_gguf(Path(named).expanduser())
+                if (mmproj := mmproj_beside(own.header)) is not None:
+                    return Check(name, "ok", f"{own.path} with {mmproj.name}, your own files")
+            elif named and "vision" in subject.weights.catalog.entry(named).tasks:
+                return _verified(name, subject.weights.require(named))
+            if named and is_for_pictures:
+                remedy = "name a model that reads pictures: homebody models list --for vision"
+                return Check(name, "fail", f"{named} reads text only, and chat.vision_model names it", remedy)
+        entry = installed_default(subject.weights, subject.machine, "vision")
+        return _verified(name, subject.weights.require(entry.id)) if entry is not None else _none_installed("vision")
+    except ModelError as error:
+        return Check(name, "fail", str(error), error.hint)
+
+
+def _verified(name: str, model: InstalledModel) -> Check:
     return Check(name, "ok", f"{model.id}, {model.bytes_on_disk / 1e6:,.0f} MB, verified")
+
+
+def _none_installed(task: str) -> Check:
+    return Check(f"{task} weights", "ok", f"none: {_DONE_WITHOUT[task]} (homebody models pull --for {task})")
 
 
 def check_clip(subject: Subject) -> Check:
@@ -112,9 +153,7 @@ def check_clip(subject: Subject) -> Check:
         else:
             entry = installed_default(subject.weights, subject.machine, "clip")
             if not named and entry is None:
-                return Check(
-                    name, "ok", "none: pictures are found by their words and labels (homebody models pull --for clip)"
-                )
+                return _none_installed("clip")
             model = subject.weights.require(named or (entry.id if entry is not None else ""))
             folder, model_id, told = model.folder, model.id, "verified"
         files = find_clip(folder)

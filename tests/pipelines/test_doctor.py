@@ -16,10 +16,10 @@ from models.onnx_devices import OnnxPlugin
 from models.placement import ModelNeeds, place
 from models.profile import ChatRates, DeviceProfile, EmbedRates
 from models.weights import Weights
-from pipelines import doctor_library
+from pipelines import doctor_home, doctor_library
 from pipelines.checkup import Check, Subject, Terminal
 from pipelines.doctor import check_network, report, run_checks
-from pipelines.doctor_home import check_folder, check_settings, check_space, check_weights
+from pipelines.doctor_home import check_folder, check_settings, check_space, check_vision, check_weights
 from pipelines.doctor_machine import (
     check_engines,
     check_instruction_sets,
@@ -32,9 +32,9 @@ from pipelines.doctor_machine import (
 )
 from pipelines.offline_guard import Attempt
 from pipelines.paths import HomePaths
-from pipelines.settings import ChatSettings, EmbedSettings, Settings
+from pipelines.settings import ChatSettings, EmbedSettings, Settings, SpeechSettings
 from rag.library_db import LibraryDb
-from scripts.make_tiny_vlm import write_tiny_vlm
+from scripts.make_tiny_vlm import write_mmproj, write_tiny_vlm
 from tests.fakes import CountableEmbedder
 from tests.machines import GB, inventory, nvidia_desktop, two_core_vm
 from tests.rag.stored_library import embed_all, record
@@ -220,6 +220,34 @@ def test_a_chat_model_in_a_folder_of_the_user_s_own(home: HomePaths, tmp_path: P
     assert (empty.status, empty.remedy) == ("fail", "name the .gguf file itself")
     model, _ = write_tiny_vlm(folder, "gemma")
     assert check_weights(subject(home, settings=own), "chat") == Check("chat weights", "ok", f"{model}, your own file")
+
+
+def test_every_task_has_its_weights_listed_and_some_may_be_missing(home: HomePaths) -> None:
+    found = by_name(doctor_home.checks(subject(home)))
+    listed = {name.removesuffix(" weights"): check for name, check in found.items() if name.endswith(" weights")}
+    assert list(listed) == ["chat", "embed", "rerank", "clip", "speech", "vision"]
+    assert {check.status for check in listed.values()} == {"ok"}
+    for task in ("rerank", "clip", "speech", "vision"):
+        assert listed[task].detail.startswith("none: ")
+        assert f"homebody models pull --for {task}" in listed[task].detail
+    named = subject(home, settings=Settings(speech=SpeechSettings(model="no-such")))
+    assert check_weights(named, "speech").status == "fail"
+
+
+def test_what_sees_pictures_is_told_with_an_mmproj_that_does_not_belong_to_it(home: HomePaths, tmp_path: Path) -> None:
+    model, mmproj = write_tiny_vlm(tmp_path, "smolvlm")
+    for settings in (ChatSettings(model=str(model)), ChatSettings(vision_model=str(tmp_path))):
+        told = check_vision(subject(home, settings=Settings(chat=settings)))
+        assert (told.status, told.detail) == ("ok", f"{model} with {mmproj.name}, your own files")
+    write_mmproj(mmproj, "qwen2vl")
+    told = check_vision(subject(home, settings=Settings(chat=ChatSettings(model=str(model)))))
+    assert told.status == "fail"
+    assert "mmproj-smolvlm.gguf does not belong to smolvlm.gguf" in told.detail
+    assert told.remedy
+    mmproj.unlink()
+    blind = check_vision(subject(home, settings=Settings(chat=ChatSettings(vision_model=str(model)))))
+    assert (blind.status, blind.remedy[:28]) == ("fail", "name a model that reads pict")
+    assert check_vision(subject(home, settings=Settings(chat=ChatSettings(model=str(model))))).status == "ok"
 
 
 @pytest.mark.parametrize(("free", "status"), [(20 * GB, "ok"), (120_000_000, "warn"), (10_000_000, "fail")])
