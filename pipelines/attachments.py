@@ -13,7 +13,7 @@ from pipelines.errors import FileNotUsable
 from pipelines.one_picture import PagesToShow, is_picture
 from pipelines.turn import Attachment
 from rag.errors import ReadError
-from rag.path_text import path_text
+from rag.path_text import absolute_path, path_text
 from rag.pictures import Drawing
 from rag.readers.contract import ReadLimits
 from rag.reading import DocumentReader, FileBegun, TextEnded
@@ -26,9 +26,9 @@ def read_attachment(path: Path) -> Attachment:
     Of a picture with several pages the first few, of one with several frames the first. Raises FileNotUsable, naming
     the file, when it is missing, a folder, or no reader makes anything of it.
     """
-    absolute = path.expanduser().absolute()
+    absolute = absolute_path(path)
     name = path_text(absolute)
-    if path.is_dir():
+    if absolute.is_dir():
         raise FileNotUsable(f"{name} is a folder", hint="name a file in it, or add the folder to the library")
     try:
         if (attachment := _picture(absolute, name)) is not None:

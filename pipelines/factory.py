@@ -64,7 +64,7 @@ from rag.image_vectors import ImageVectors
 from rag.library_db import LibraryDb
 from rag.listing import count_library, list_documents, list_roots
 from rag.passages import Passages
-from rag.path_text import path_text
+from rag.path_text import absolute_path, path_text
 from rag.picture_labels import PictureLabels
 from rag.ports import Reranker, TextEmbedder
 from rag.query import ParsedQuery, parse_query
@@ -285,7 +285,7 @@ class HomeOnThisMachine:
         started_s = time.perf_counter()
         parsed = parse_query(query).and_kinds(kinds or ())
         if like is not None:
-            parsed = replace(parsed, like=os.fspath(like.expanduser().absolute()))
+            parsed = replace(parsed, like=os.fspath(absolute_path(like)))
         with self._foreground.busy():
             hits, notices = self._find(parsed, k=k, join=True)
         return SearchResult(tuple(hits), time.perf_counter() - started_s, notices)
@@ -302,7 +302,7 @@ class HomeOnThisMachine:
     def transcribe(
         self, path: Path, stop: threading.Event, *, exact_words: bool = False
     ) -> Iterator[TranscribeEvent | Notice]:
-        return self._senses.transcribe(path, stop, exact_words=exact_words)
+        return self._senses.transcribe(absolute_path(path), stop, exact_words=exact_words)
 
     def dictate(self, stop: threading.Event) -> Iterator[DictationEvent]:
         return self._senses.dictate(stop)

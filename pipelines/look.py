@@ -22,7 +22,7 @@ from pipelines.picture_description import describe
 from pipelines.picture_seeing import Eyes, exif_json
 from pipelines.picture_text import text_blocks
 from pipelines.turn import Attachment, Picture
-from rag.path_text import path_text
+from rag.path_text import absolute_path, path_text
 from rag.pictures import Drawing, PictureFacts
 from rag.readers.recording import is_recording
 from rag.reading import FileBegun, ReadStopped, TextBlocks, TextEnded
@@ -88,7 +88,7 @@ class Look:
 
 def look(path: Path, reader: DocumentReader, eyes: Eyes, stop: threading.Event) -> Look:
     """Raises FileNotUsable for what is no picture, ReadError, ModelError, ReadStopped soon after `stop` is set."""
-    absolute = path.expanduser().absolute()
+    absolute = absolute_path(path)
     name = path_text(absolute)
 
     def between() -> None:

@@ -7,6 +7,20 @@ characters are kept here: cleaning what goes to a terminal is the terminal's edg
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+
+def absolute_path(path: Path) -> Path:
+    """What the path means from here, from the root on, without `~` and `..`.
+
+    Behind a link `..` is the folder above what the link leads to, as the system takes it: so links ahead of it are
+    followed, and others stay as named.
+    """
+    absolute = path.expanduser().absolute()
+    if ".." not in absolute.parts:
+        return absolute
+    last = len(absolute.parts) - absolute.parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*absolute.parts[:last])), *absolute.parts[last:])
 
 
 def path_text(path: str | bytes | os.PathLike[str]) -> str:

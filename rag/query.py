@@ -25,6 +25,7 @@ from pathlib import Path
 
 from rag.errors import QueryNotUnderstood
 from rag.filters import KIND_NAMES, NO_FILTERS, Filters, UnknownKind, kinds_named
+from rag.path_text import absolute_path
 
 FILTER_KEYS = ("kind", "after", "before", "in", "author", "name", "like")
 PASTED_CHARS = 500
@@ -122,7 +123,7 @@ def parse_query(typed: str, *, now: datetime | None = None) -> ParsedQuery:
         elif key == "without":
             without.append(value)
         elif key == "like":
-            like = os.fspath(Path(_home_expanded(value)).absolute())
+            like = os.fspath(absolute_path(Path(_home_expanded(value))))
         else:
             try:
                 filters = _narrowed(filters, key, value, today)

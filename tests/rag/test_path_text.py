@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from rag.path_text import name_without_suffix, path_text, range_below
+from rag.path_text import absolute_path, name_without_suffix, path_text, range_below
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,18 @@ def test_the_range_below_a_folder_holds_what_is_in_it_and_nothing_beside(folder:
 
 def test_what_is_not_utf8_can_be_shown() -> None:
     assert path_text(b"/a/\xff\xc3\xa9") == "/a/\\xffé"
+
+
+def test_a_path_is_shown_without_the_way_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "docs" / "link").symlink_to(tmp_path / "far" / "away")
+    monkeypatch.chdir(tmp_path / "docs")
+    assert absolute_path(Path("../x.jpg")) == tmp_path / "x.jpg"
+    assert absolute_path(Path("../trip.zip/a/../b.jpg")) == tmp_path / "trip.zip" / "b.jpg"
+    assert absolute_path(Path("./x.jpg")) == tmp_path / "docs" / "x.jpg"
+    assert absolute_path(Path("link/x.jpg")) == tmp_path / "docs" / "link" / "x.jpg"
+    assert absolute_path(Path("link/../x.jpg")) == tmp_path / "far" / "x.jpg"
+    assert absolute_path(Path("/../x.jpg")) == Path("/x.jpg")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert absolute_path(Path("~/docs/../x.jpg")) == tmp_path / "x.jpg"
