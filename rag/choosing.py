@@ -30,12 +30,14 @@ class Place:
     """Of found neighbours, its own among them."""
 
 
-def in_order(passages: Iterable[tuple[Passage, float]]) -> list[Place]:
-    """A place for each, as they come."""
-    return [
-        Place(passage, score, order, passage.files, [passage.chunk.ordinal])
-        for order, (passage, score) in enumerate(passages)
-    ]
+def in_order(passages: Iterable[tuple[Passage, float]], *, join: bool = False) -> list[Place]:
+    """A place for each, as they come; with `join`, one for a picture."""
+    places: list[Place] = []
+    for order, (passage, score) in enumerate(passages):
+        if join and any(_is_of_picture(place, passage) and _share(place, passage) for place in places):
+            continue
+        places.append(Place(passage, score, order, passage.files, [passage.chunk.ordinal]))
+    return places
 
 
 def choose(
@@ -44,7 +46,8 @@ def choose(
     """The best k of what was found, best first: nothing twice, and room for more than one file.
 
     Of passages that say the same the newest is shown; a mail, and not a reply that quotes it. What is over a file's
-    share comes in only where there are too few others; then its score decides its place.
+    share comes in only where there are too few others; then its score decides its place. With `join`, neighbours take
+    one place, and so does what is said of a picture with the text on it.
     """
     chosen: list[Place] = []
     over_share: list[tuple[int, Passage, float]] = []
@@ -62,7 +65,7 @@ def choose(
                 _add_same(place, passage)
                 prints[at] = candidate, place
                 return False
-        if join and any(_join_neighbour(place, passage) for place in chosen):
+        if join and any(_share(place, passage) for place in chosen):
             return False
         place = Place(passage, score, order, passage.files, [passage.chunk.ordinal])
         chosen.append(place)
@@ -97,15 +100,24 @@ def _is_quoted(passage: Passage) -> bool:
     return passage.chunk.heading_path[-1:] != () and passage.chunk.heading_path[-1].startswith(QUOTED)
 
 
-def _join_neighbour(place: Place, passage: Passage) -> bool:
-    """Whether the passage stands right beside one that has a place, and now shares it."""
+def _share(place: Place, passage: Passage) -> bool:
+    """Whether the passage now shares the place: it stands right beside the one that has it, or is of one picture with
+    it."""
     own, other = place.passage.chunk, passage.chunk
-    if own.content_id != other.content_id or own.heading_path != other.heading_path:
+    if own.content_id != other.content_id:
+        return False
+    of_picture = _is_of_picture(place, passage)
+    if own.heading_path != other.heading_path and not of_picture:
         return False
     beside = other.ordinal in (min(place.ordinals) - 1, max(place.ordinals) + 1)
-    if not beside or len(place.ordinals) >= JOINED_CHUNKS:
-        return False
-    if len(own.text) + len(other.text) > JOINED_CHARS:
-        return False
-    place.ordinals.append(other.ordinal)
-    return True
+    if beside and len(place.ordinals) < JOINED_CHUNKS and len(own.text) + len(other.text) <= JOINED_CHARS:
+        place.ordinals.append(other.ordinal)
+        return True
+    return of_picture
+
+
+def _is_of_picture(place: Place, passage: Passage) -> bool:
+    """Both are of one picture: of a file with several, of the same page. What is said of a file goes with its first."""
+    own, other = place.passage.chunk, passage.chunk
+    same_page = (own.locator.page or 1) == (other.locator.page or 1)
+    return passage.kind == "image" and own.content_id == other.content_id and same_page

@@ -264,7 +264,9 @@ class Search:
             scored += [(chunk_id, hit.cosine) for chunk_id in (firsts if scope is None else scope.only(firsts))]
             if len(scored) == k:
                 break
-        return self._hits(in_order(self._loaded(scored, parsed, at_once=max(1, k))), FoundByWords([]), [], join=join)
+        return self._hits(
+            in_order(self._loaded(scored, parsed, at_once=max(1, k)), join=join), FoundByWords([]), [], join=join
+        )
 
     def _in_named_files(self, parsed: ParsedQuery, scope: Scope | None) -> list[int]:
         """The best passages of the files that the query names: each file's best, then each one's second, …"""
@@ -286,7 +288,7 @@ class Search:
         contents = newest_contents(self._db, parsed.filters, limit=-1 if parsed.without else k)
         chunk_ids = self._passages.first_of(contents, passages=k, within=scope if parsed.without else None)
         loaded = self._loaded([(each, 0.0) for each in chunk_ids], parsed, at_once=max(1, k))
-        return self._hits(in_order(loaded), FoundByWords([]), [], join=join)
+        return self._hits(in_order(loaded, join=join), FoundByWords([]), [], join=join)
 
     def _hits(
         self, places: Sequence[Place], words: FoundByWords, near: Sequence[VectorHit], *, join: bool
