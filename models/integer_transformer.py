@@ -77,7 +77,7 @@ def _layout(model: ModelProto, blocks: Blocks) -> _Layout | None:
     del probe.graph.output[:]
     for name in (blocks.softmax, blocks.result):
         probe.graph.output.append(onnx.ValueInfoProto(name=name))
-    session = open_session(probe.SerializeToString(), name="a graph that is quantized", arena=False)
+    session = open_session(probe.SerializeToString(), name="a graph that is quantized", keeps_memory=False)
     weights, result = session.run({each.name: _nothing(each.shape, each.type) for each in session.native.get_inputs()})
     width = blocks.blocks[0].joined.weight.shape[0]
     if result.ndim != 3 or result.shape[2] != width or 1 not in result.shape[:2]:

@@ -66,7 +66,7 @@ class RapidOcr:
                 sha256=unchanged_sha256_of(file),
                 placement=placement,
                 threads=threads,
-                arena=False,
+                keeps_memory=False,
                 cache_dir=cache_dir,
             )
             for step, file in files.items()

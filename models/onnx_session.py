@@ -25,7 +25,7 @@ from models.onnx_devices import CPU_PROVIDER, DeviceType, ep_devices_of, native_
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession, RunOptions, SessionOptions
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,11 +66,14 @@ class SessionReport:
 class OnnxSession:
     """A session that is open. Thread-safe: ONNX Runtime allows concurrent runs of one session."""
 
-    def __init__(self, session: InferenceSession, report: SessionReport, name: str) -> None:
+    def __init__(
+        self, session: InferenceSession, report: SessionReport, name: str, *, keeps_memory: bool = True
+    ) -> None:
         self._session = session
         self.report = report
         self._name = name
         self._errors = native_errors()
+        self._run_options = None if keeps_memory else _giving_back()
         self.input_names = tuple(each.name for each in session.get_inputs())
 
     @property
@@ -81,7 +84,7 @@ class OnnxSession:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """All outputs, in the graph's order. Raises EngineFailed."""
         try:
-            return self._session.run(None, feeds)
+            return self._session.run(None, feeds, self._run_options)
         except self._errors as error:
             raise EngineFailed(
                 f"{self._name} failed on {self.report.running}: {_first_line(error)}",
@@ -97,34 +100,37 @@ def open_session(
     threads: int = 1,
     spinning: bool = False,
     optimised: bool = False,
-    arena: bool = True,
+    keeps_memory: bool = True,
     compiled_dir: Path | None = None,
 ) -> OnnxSession:
     """A session over a graph that was checked, on the device asked for or else on the CPU with the reason.
 
     `threads` work on one run together; `spinning` lets idle ones burn their core for a little less latency, which
     costs another engine on the same cores up to 70 % of its speed. `optimised` graphs are taken as they are.
-    Without `arena` memory is given back after each run: for inputs of ever other sizes, which let an arena grow.
+    Unless it `keeps_memory` what a run took is given back after it: for inputs of ever other sizes, which let an
+    arena grow. It is an arena all the same: without one the detector of text took a third more CPU time, which went
+    into fetching the same memory from the system over and over.
     `compiled_dir` is where a provider that compiles (OpenVINO) may keep its result. Raises WeightsDamaged when
     even the CPU refuses the graph.
     """
     reason = ""
     if placement.provider != CPU_PROVIDER:
-        session, reason = _on_device(graph, placement, _options(threads, spinning, False, arena), compiled_dir)
+        session, reason = _on_device(graph, placement, _options(threads, spinning, False, keeps_memory), compiled_dir)
         if session is not None:
             share = _share(session, placement.provider)
             if share > 0:
-                return OnnxSession(session, SessionReport(str(placement), str(placement), share=share), name)
+                report = SessionReport(str(placement), str(placement), share=share)
+                return OnnxSession(session, report, name, keeps_memory=keeps_memory)
             reason = f"{placement} took no part of {name}"
         LOGGER.warning("%s asked for %s and runs on the CPU: %s", name, placement, reason)
-    options = _options(threads, spinning, optimised, arena)
+    options = _options(threads, spinning, optimised, keeps_memory)
     try:
         session = onnx_runtime().InferenceSession(graph, options, providers=[CPU_PROVIDER], enable_fallback=0)
     except native_errors() as error:
         raise WeightsDamaged(
             f"ONNX Runtime refuses {name}: {_first_line(error)}", hint="get it again: homebody models pull"
         ) from error
-    return OnnxSession(session, SessionReport(str(placement), str(CPU), reason), name)
+    return OnnxSession(session, SessionReport(str(placement), str(CPU), reason), name, keeps_memory=keeps_memory)
 
 
 def open_model(
@@ -134,7 +140,7 @@ def open_model(
     placement: OnnxPlacement = CPU,
     threads: int = 1,
     spinning: bool = False,
-    arena: bool = True,
+    keeps_memory: bool = True,
     cache_dir: Path | None = None,
 ) -> OnnxSession:
     """A session over a model file. On the CPU its optimised graph is kept in `cache_dir` for the next start.
@@ -144,7 +150,9 @@ def open_model(
     if placement.provider == CPU_PROVIDER:
         key = f"optimised exact onnxruntime={onnx_runtime().__version__} provider={CPU_PROVIDER} cpu={cpu_features()}"
         graph = GraphCache(cache_dir).get_or_make(sha256, key, lambda: optimise(read_model(file), file.name))
-        return open_session(graph, name=file.name, threads=threads, spinning=spinning, optimised=True, arena=arena)
+        return open_session(
+            graph, name=file.name, threads=threads, spinning=spinning, optimised=True, keeps_memory=keeps_memory
+        )
     graph = read_model(file).SerializeToString()
     return open_session(
         graph,
@@ -152,7 +160,7 @@ def open_model(
         placement=placement,
         threads=threads,
         spinning=spinning,
-        arena=arena,
+        keeps_memory=keeps_memory,
         compiled_dir=cache_dir,
     )
 
@@ -227,12 +235,12 @@ def cpu_features() -> str:
     return f"{host.name}:{','.join(sorted(host.features))}"
 
 
-def _options(threads: int, spinning: bool, optimised: bool, arena: bool) -> SessionOptions:
+def _options(threads: int, spinning: bool, optimised: bool, keeps_memory: bool) -> SessionOptions:
     ort = onnx_runtime()
     options: SessionOptions = ort.SessionOptions()
     options.intra_op_num_threads = max(1, threads)
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    options.enable_mem_pattern = keeps_memory  # a plan for each size of input, kept for ever
     options.log_severity_level = _SILENT
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
@@ -240,6 +248,13 @@ def _options(threads: int, spinning: bool, optimised: bool, arena: bool) -> Sess
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     # Without VNNI, products of unsigned and signed bytes overflow at 16 bits: models made for VNNI would go wrong.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _giving_back() -> RunOptions:
+    """The run shrinks its arena when it is over."""
+    options: RunOptions = onnx_runtime().RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 

@@ -1,5 +1,7 @@
 """Engines in memory: load on first use, one user at a time, evict by last use, close what is dropped.
 
+What loading, using and closing an engine took besides goes back to the system when that is over (`freed_memory.py`).
+
 An engine here is anything with `close()`. Native contexts are not re-entrant and a user interface's worker
 threads are only *asked* to stop, so the lock is here, one per engine. Knows no kind of engine.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
 from models.errors import EngineFailed, NotEnoughMemory
+from models.freed_memory import give_back
 
 LOGGER = logging.getLogger(__name__)
 
@@ -74,7 +77,10 @@ class Residents:
         when the same thread already uses it (it would wait for itself for ever), and whatever `load` raises.
         """
         with self._entered(key, load, needed_bytes) as slot:
-            yield cast(EngineT, slot.engine)
+            try:
+                yield cast(EngineT, slot.engine)
+            finally:
+                give_back()
 
     def keep(self, key: str, load: Callable[[], EngineT], needed_bytes: int) -> EngineT:
         """An engine that several threads may use at once, loaded if need be; it stays until `drop` or `close_all`.
@@ -107,6 +113,7 @@ class Residents:
                 engine = load()
                 with self._table:
                     slot.engine, slot.needed_bytes = engine, needed_bytes
+                give_back()
             yield slot
         finally:
             self._leave(slot)
@@ -177,6 +184,8 @@ class Residents:
                 return 0
             LOGGER.info("closing %s (%s)", key, _mb(needed_bytes))
             engine.close()
+            del engine
+            give_back()
             return needed_bytes
         finally:
             slot.lock.release()

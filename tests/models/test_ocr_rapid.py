@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from models.errors import EngineFailed
+from models.freed_memory import give_back
 from models.ocr import TextLine
 from models.ocr_rapid import RapidOcr, is_text
 
@@ -72,6 +75,17 @@ def test_pictures_without_text_give_nothing(engine: RapidOcr) -> None:
     assert engine.read(np.full((300, 400, 3), 200, np.uint8)) == []
     assert engine.read(np.zeros((1, 2000, 3), np.uint8)) == []
     assert engine.read(np.zeros((2000, 3, 3), np.uint8)) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems tell resident memory otherwise")
+def test_what_large_pictures_took_is_given_back(engine: RapidOcr) -> None:
+    engine.read(drawn())
+    give_back()
+    before = psutil.Process().memory_info().rss
+    for height, width in ((1500, 1400), (1400, 1500), (1200, 1900)):
+        engine.read(np.full((height, width, 3), 200, np.uint8))
+        give_back()
+        assert psutil.Process().memory_info().rss - before < 64 << 20  # the detector takes 300 MB for each
 
 
 def test_a_few_letters_read_without_sureness_are_no_text() -> None:

@@ -53,8 +53,7 @@ def test_a_missing_device_falls_back_to_the_cpu_and_says_why(bert: TinyBert, pla
 
 def test_memory_is_given_back_on_whatever_device_it_runs(bert: TinyBert) -> None:
     for placement in (CPU, OnnxPlacement("CUDAExecutionProvider", "gpu")):
-        session = open_model(bert.model_file, sha256=bert.sha256, placement=placement, arena=False)
-        assert not session.native.get_session_options().enable_cpu_mem_arena
+        session = open_model(bert.model_file, sha256=bert.sha256, placement=placement, keeps_memory=False)
         assert not session.native.get_session_options().enable_mem_pattern
 
 
