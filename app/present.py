@@ -297,6 +297,7 @@ def document_facts(row: DocumentRow) -> Content:
         pieces.insert(1, Content(title))
     if row.reason:
         pieces.append(Content.styled(clean_line(row.reason), "$text-error"))
+        pieces += [Content(clean_line(row.hint))] if row.hint else []
     return Content("\n").join(pieces)
 
 

@@ -70,7 +70,7 @@ def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, conditio
     containing, passing, parameters = asked
     rows = db.query(
         "SELECT path_text, title, kind, iif(unsupported <> '', 'unsupported', documents.state), contents.state,"
-        " reason, size_bytes,"
+        " reason, hint, size_bytes,"
         " (SELECT count(*) FROM chunks WHERE chunks.content_id = documents.content_id),"
         " (SELECT count(*) FROM chunks JOIN vectors USING (chunk_id) WHERE chunks.content_id = documents.content_id)"
         " FROM documents LEFT JOIN contents USING (content_id)"
@@ -84,11 +84,12 @@ def _list(db: LibraryDb, asked: tuple[str, str, list[Any]], limit: int, conditio
             kind=cast(Kind, kind or _kind_by_name(path)),
             state=_state(document_state, content_state),
             reason=reason,
+            hint=hint,
             size_bytes=size_bytes,
-            chunk_count=chunk_count,
-            embedded_count=embedded_count,
+            chunk_count=chunks,
+            embedded_count=embedded,
         )
-        for path, title, kind, document_state, content_state, reason, size_bytes, chunk_count, embedded_count in rows
+        for path, title, kind, document_state, content_state, reason, hint, size_bytes, chunks, embedded in rows
     )
 
 

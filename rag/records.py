@@ -187,3 +187,5 @@ class DocumentRow:
     size_bytes: int
     chunk_count: int
     embedded_count: int
+    hint: str = ""
+    """What the user can do about it."""

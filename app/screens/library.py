@@ -186,14 +186,15 @@ class LibraryScreen(HomeScreen):
 
     @on(OptionList.OptionSelected, "#documents")
     def show_document(self, event: OptionList.OptionSelected) -> None:
-        """Everything about one file, the whole path and reason included."""
+        """Everything about one file, the whole path, the reason and what to do included."""
         event.stop()
         from app.screens.text_modal import TextModal
 
         row = self._documents[event.option_index]
         size = f"{row.size_bytes:,} bytes"
         passages = f"{row.chunk_count:,} passages, {row.embedded_count:,} embedded"
-        lines = [clean(row.title), short_path(row.path), f"{row.kind} · {size} · {passages}", clean(row.reason)]
+        facts = f"{row.kind} · {size} · {passages}"
+        lines = [clean(row.title), short_path(row.path), facts, clean(row.reason), clean(row.hint)]
         self.app.push_screen(TextModal("A file of the library", "\n".join(line for line in lines if line)))
 
     # --- indexing ---

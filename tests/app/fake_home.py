@@ -91,9 +91,11 @@ def chunk(chunk_id: int, text: str, *, line: int = 1, headings: tuple[str, ...] 
     return Chunk(chunk_id, 1, chunk_id, text, headings, Locator(line=line))
 
 
-def document(path: str, state: DocumentState = "embedded", *, reason: str = "", chunks: int = 3) -> DocumentRow:
+def document(
+    path: str, state: DocumentState = "embedded", *, reason: str = "", hint: str = "", chunks: int = 3
+) -> DocumentRow:
     embedded = chunks if state == "embedded" else 0
-    return DocumentRow(path, Path(path).stem, "text", state, reason, 1234, chunks, embedded)
+    return DocumentRow(path, Path(path).stem, "text", state, reason, 1234, chunks, embedded, hint)
 
 
 class FakeConversations:

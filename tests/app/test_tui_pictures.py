@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ async def test_the_highlighted_picture_stands_beside_the_library() -> None:
         await wait_until(pilot, lambda: "cut off in the middle" in flat_text(app))
         assert not shown(app, RED)
         assert home.pages.glanced_at == [PicturePlace(PHOTO, "image"), PicturePlace(SCAN, "image")]
+
+
+async def test_the_preview_of_a_picture_that_was_not_read_says_what_to_do() -> None:
+    home = FakeHome()
+    failed = replace(photo(), state="failed", reason="harbour.jpg is empty", hint="copy it from the camera again")
+    home.files = [document("/files/notes.md"), failed]
+    home.pages.pictures[PHOTO, None] = ReadError("harbour.jpg is empty")
+    async with running(home, size=WIDE) as (app, pilot):
+        await pilot.press("f3")
+        await settle(pilot)
+        await pilot.press("down")
+        await wait_until(pilot, lambda: "copy it from the camera again" in screen_text(app))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "A file of the library" in screen_text(app))
+        assert "copy it from the camera again" in flat_text(app)
 
 
 async def test_on_a_narrow_screen_a_preview_comes_when_it_is_asked_for_and_goes_again() -> None:

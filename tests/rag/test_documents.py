@@ -81,7 +81,7 @@ def test_a_failed_file_stays_listed_with_its_reason_and_is_not_found_any_more(db
     record(db, "/a.pdf", ["words"])
     Documents(db).record_failure(found("/a.pdf", mtime_ns=2), DamagedFile("cut off", hint="get it again"), "kind")
     (row,) = list_documents(db)
-    assert (row.state, row.reason, row.chunk_count) == ("failed", "cut off", 0)
+    assert (row.state, row.reason, row.hint, row.chunk_count) == ("failed", "cut off", "get it again", 0)
     assert Documents(db).unread_files()["/a.pdf"].hint == "get it again"
     assert Documents(db).read_files() == set()
     assert count_library(db).chunks == 0
