@@ -19,7 +19,10 @@ class StatusBar(Widget):
 
     def render(self) -> Content:
         width = max(self.size.width, 1)
-        right = "  ".join(part for part in (self.activity, self.engine) if part)
+        # "loading X" beside "X · CPU" says the name twice, and there is room for it once.
+        model = self.engine.partition(" · ")[0]
+        activity_text = self.activity.removesuffix(f" {model}") if model else self.activity
+        right = "  ".join(part for part in (activity_text, self.engine) if part)
         name = "homebody"
         left = f"{name}  {self.title}" if self.title else name
         room = width - len(right) - GAP
@@ -27,8 +30,8 @@ class StatusBar(Widget):
             return Content.styled(right or name, "$text-muted").truncate(width, ellipsis=True)
         shown = Content(left, spans=[Span(0, len(name), "bold $text-primary")]).truncate(room, ellipsis=True)
         padding = " " * (width - shown.cell_length - len(right))
-        activity = Content.styled(self.activity, "$text-primary")
-        separator = "  " if self.activity and self.engine else ""
+        activity = Content.styled(activity_text, "$text-primary")
+        separator = "  " if activity_text and self.engine else ""
         return Content("").join(
             [shown, Content(padding), activity, Content(separator + self.engine).stylize("$text-muted")]
         )

@@ -323,6 +323,15 @@ async def test_what_is_missing_and_read_only_is_said_before_the_first_question()
         assert "no chat model" in shown
 
 
+async def test_the_status_bar_names_a_model_that_is_loading_once() -> None:
+    async with running(FakeHome(), size=(80, 24)) as (app, pilot):
+        await settle(pilot)
+        app.chat.status.activity = "loading tiny-chat"
+        await wait_until(pilot, lambda: "loading  tiny-chat · CPU, 2 threads" in screen_text(app).splitlines()[0])
+        app.chat.status.activity = "loading another"
+        await wait_until(pilot, lambda: "loading another  tiny-chat · CPU" in screen_text(app).splitlines()[0])
+
+
 async def test_the_status_bar_names_model_and_device() -> None:
     async with running(FakeHome()) as (app, _):
         assert "tiny-chat · CPU, 2 threads" in screen_text(app).splitlines()[0]
