@@ -31,7 +31,9 @@ def counted(count: int, singular: str, plural: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `2 h 5 min`."""
+    """`1 ms`, `0.4 s`, `12 s`, `3 min`, `2 h 5 min`."""
+    if 0 < seconds < 0.05:
+        return f"{max(1, round(1000 * seconds))} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:

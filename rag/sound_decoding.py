@@ -122,7 +122,7 @@ def _pieces(
     if not sound.samples:
         if sound.damaged_packets:
             raise DamagedFile(f"{file.name}: its sound cannot be decoded", hint="get it again from where it came")
-        raise EmptyFile(f"{file.name} has no sound in it", hint="it is 0 seconds long")
+        raise EmptyFile(f"{file.name} has no sound in it", hint="record it again, or get it again from where it came")
     heard_s = sound.samples / SAMPLE_RATE_HZ
     if sound.damaged_packets:
         sound.notes.append(f"{sound.damaged_packets:,} damaged stretches were left out")

@@ -24,7 +24,16 @@ from pipelines.turn import Locator
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (59.6, "1 min"), (7500, "2 h 5 min")]
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"),
+        (0.0004, "1 ms"),
+        (0.04, "40 ms"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (59.6, "1 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words

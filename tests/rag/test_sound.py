@@ -82,8 +82,9 @@ def test_what_is_no_number_is_silence_and_too_loud_is_one(tmp_path: Path) -> Non
 
 
 def test_no_sample_is_empty_and_one_sample_is_one(tmp_path: Path) -> None:
-    with pytest.raises(EmptyFile, match=r"none\.wav has no sound in it"):
+    with pytest.raises(EmptyFile, match=r"none\.wav has no sound in it") as raised:
         heard(write(tmp_path / "none.wav", wav16(np.zeros(0, np.float32))))
+    assert "record it again" in raised.value.hint
     samples, _ = heard(write(tmp_path / "one.wav", wav16(np.ones(1, np.float32))))
     assert samples.shape == (1,)
 
