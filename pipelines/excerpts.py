@@ -48,7 +48,7 @@ class Excerpts:
 
 
 def take_whole(attachments: Sequence[Attachment]) -> Excerpts:
-    passages = (Passage(a.text, a.name, locator=Locator(line=1), title=a.name) for a in attachments if a.text.strip())
+    passages = (_passage(each, each.text, Locator(line=1)) for each in attachments if each.text.strip())
     return Excerpts(tuple(passages), whole=True)
 
 
@@ -78,9 +78,13 @@ def rank_excerpts(
 
 def _passages(attachment: Attachment, split: Split) -> list[Passage]:
     document = ReadDocument(attachment.name, "text", tuple(_blocks(attachment.text)), "attachment")
-    return [
-        Passage(draft.text, attachment.name, locator=draft.locator, title=attachment.name) for draft in split(document)
-    ]
+    return [_passage(attachment, draft.text, draft.locator) for draft in split(document)]
+
+
+def _passage(attachment: Attachment, text: str, place: Locator) -> Passage:
+    """What stands on a picture is cited as the picture: lines of what was found on it are nobody else's."""
+    locator = Locator() if attachment.kind == "image" else place
+    return Passage(text, attachment.name, kind=attachment.kind, locator=locator, title=attachment.name)
 
 
 def _blocks(text: str) -> Iterator[Block]:

@@ -97,7 +97,7 @@ class Eyesight:
         text = attachment.text
         if not text and self.pictures is not None:
             text = self.pictures.text_of(ShownPicture.of(attachment.pictures[0]), stop).text
-        return replace(attachment, text=text, pictures=())
+        return replace(attachment, text=text, pictures=(), kind="image")
 
 
 def _unseen(described: Sequence[Attachment]) -> Notice:

@@ -35,6 +35,8 @@ class Attachment:
     """A model that sees is shown these, the first pages of one file; another one gets the text."""
     notes: tuple[str, ...] = ()
     """What the user should know of it: that it is cut off."""
+    kind: Kind = "text"
+    """`image` where the text is what was found on a picture: it has no lines to be cited by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,12 @@ def test_whole_texts_come_in_order_and_empty_ones_not_at_all() -> None:
     ]
 
 
+def test_what_was_found_on_a_picture_is_cited_as_the_picture_and_by_no_line() -> None:
+    picture = Attachment("a.png", DIARY.text, kind="image")
+    for excerpts in (take_whole([picture]), rank_excerpts([picture], "Was the sea calm on day 70?", split=SPLIT)):
+        assert {(p.kind, str(p.locator), p.source_name) for p in excerpts.passages} == {("image", "", "a.png")}
+
+
 def test_the_passage_with_the_words_comes_first_with_its_line() -> None:
     excerpts = rank_excerpts([WITH_PLUMBER], "What did the plumbers do?", split=SPLIT)
     best = excerpts.passages[0]

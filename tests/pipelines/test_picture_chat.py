@@ -325,6 +325,9 @@ def test_a_model_that_reads_text_only_is_told_what_was_found(desk: Desk, tmp_pat
     assert "Total 12.50 EUR" in str(chat.history[0])
     assert answer.pictures == ()
     assert answer.grounded
+    (citation,) = answer.citations
+    assert (citation.kind, str(citation.locator), citation.chunk_id) == ("image", "", None)
+    assert Path(citation.path).name == "receipt.png"
     home.close()
 
 
