@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,24 @@ class SessionOptions:
     enable_profiling: bool
     def __init__(self) -> None: ...
     def add_session_config_entry(self, name: str, value: str) -> None: ...
+    def get_session_config_entry(self, name: str) -> str: ...
     def add_provider_for_devices(self, devices: Sequence[OrtEpDevice], options: Mapping[str, str]) -> None: ...
+
+class OrtAllocatorType:
+    ORT_ARENA_ALLOCATOR: ClassVar[OrtAllocatorType]
+
+class OrtMemType:
+    DEFAULT: ClassVar[OrtMemType]
+
+class OrtMemoryInfo:
+    def __init__(
+        self, name: str, allocator_type: OrtAllocatorType, device_id: int, memory_type: OrtMemType
+    ) -> None: ...
+
+class OrtArenaCfg:
+    def __init__(self, limits: Mapping[str, int]) -> None: ...
+
+def create_and_register_allocator(memory: OrtMemoryInfo, limits: OrtArenaCfg) -> None: ...
 
 class RunOptions:
     def add_run_config_entry(self, name: str, value: str) -> None: ...

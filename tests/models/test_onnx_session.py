@@ -54,7 +54,11 @@ def test_a_missing_device_falls_back_to_the_cpu_and_says_why(bert: TinyBert, pla
 def test_memory_is_given_back_on_whatever_device_it_runs(bert: TinyBert) -> None:
     for placement in (CPU, OnnxPlacement("CUDAExecutionProvider", "gpu")):
         session = open_model(bert.model_file, sha256=bert.sha256, placement=placement, keeps_memory=False)
-        assert not session.native.get_session_options().enable_mem_pattern
+        options = session.native.get_session_options()
+        assert not options.enable_mem_pattern
+        assert options.get_session_config_entry("session.use_env_allocators") == "1"
+        kept = open_model(bert.model_file, sha256=bert.sha256)
+        np.testing.assert_array_equal(session.run(FEEDS)[0], kept.run(FEEDS)[0])
 
 
 def test_the_remote_provider_is_never_a_device() -> None:
