@@ -62,6 +62,8 @@ class WhisperOptions:
     """Where a pause is, a chunk may end."""
     pad_ms: int = 400
     """Kept around each stretch with a voice."""
+    max_stretch_s: float = 12.0
+    """A longer one is parted at its longest pause: short ones fill chunks better."""
 
 
 class WhisperSpeech:
@@ -141,7 +143,7 @@ class WhisperSpeech:
                 threshold=options.voice_threshold,
                 neg_threshold=options.silence_threshold,
                 min_speech_duration_ms=100,
-                max_speech_duration_s=28.0,
+                max_speech_duration_s=options.max_stretch_s,
                 min_silence_duration_ms=options.min_silence_ms,
                 speech_pad_ms=options.pad_ms,
             ),

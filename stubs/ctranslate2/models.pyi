@@ -9,6 +9,7 @@ class WhisperGenerationResult:
 
 class Whisper:
     is_multilingual: bool
+    device: str
     def generate(
         self,
         features: StorageView,
