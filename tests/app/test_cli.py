@@ -383,7 +383,7 @@ def test_search_shows_places_and_passages(shell: Shell) -> None:
     assert shell.err.splitlines() == [
         "homebody: searched by words only",
         "  homebody models pull --for embed",
-        "2 passages in 0.0 s",
+        "2 passages in 12 ms",
     ]
 
 
