@@ -15,11 +15,7 @@ from types import TracebackType
 
 from pipelines.events import FileFailed
 from pipelines.foreground import Foreground
-from pipelines.ingest_events import (
-    FileNotRead,
-    FileRead,
-    StoringEvent,
-)
+from pipelines.ingest_events import FileNotRead, FileRead, StoringEvent
 from pipelines.ingest_plan import failure_kind
 from pipelines.ingest_storing import FileReader, SplitBlocks, Storing, unsupported_label
 from rag.documents import Documents

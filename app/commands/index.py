@@ -15,7 +15,7 @@ from app.options import DeviceOption, JsonOption, WrongUsage, chosen_device
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipelines.events import IndexEvent, IndexReport
+    from pipelines.events import IndexEvent, IndexProgress, IndexReport
     from pipelines.home import Home
 
 FAILURES_SHOWN = 20
@@ -111,16 +111,13 @@ def _watch(invocation: Invocation, home: Home, paths: Sequence[Path], *, reembed
 
 
 def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
-    from app.wording import index_progress, short_path
     from pipelines.events import IndexDone, IndexProgress, Notice
 
     progress = Progress(console.err)
     for event in events:
         match event:
             case IndexProgress():
-                drawn = f"{bar(event.reached, event.total)}  " if event.total else ""
-                file = f" · {short_path(event.path)}" if event.path and console.err.can_redraw else ""
-                progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
+                show_progress(progress, event, console)
             case Notice(text=text, hint=hint):
                 progress.clear()
                 console.say(text, hint)
@@ -130,6 +127,15 @@ def _follow(events: Iterator[IndexEvent], console: Console) -> IndexReport:
             case _:
                 pass  # the report has them all
     raise AssertionError("indexing ended without a report")
+
+
+def show_progress(progress: Progress, event: IndexProgress, console: Console) -> None:
+    """One line: how far indexing is, and the file it is at where that can be drawn over."""
+    from app.wording import index_progress, short_path
+
+    drawn = f"{bar(event.reached, event.total)}  " if event.total else ""
+    file = f" · {short_path(event.path)}" if event.path and console.err.can_redraw else ""
+    progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
 
 
 def _print_report(report: IndexReport, console: Console) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.console import Console, Progress, bar, dim
+from app.commands.index import show_progress
+from app.console import Console, Progress, dim
 
 if TYPE_CHECKING:
     import threading
@@ -62,13 +63,11 @@ class _Lines:
         """Told since the last report."""
 
     def show(self, event: IndexEvent) -> None:
-        from app.wording import following, index_progress, index_report, short_path
+        from app.wording import following, index_report, short_path
         from pipelines.events import FileChanged, FileFailed, Following, IndexDone, IndexProgress, Notice
 
         if isinstance(event, IndexProgress):
-            drawn = f"{bar(event.reached, event.total)}  " if event.total else ""
-            file = f" · {short_path(event.path)}" if event.path and self._console.err.can_redraw else ""
-            self._progress.show(event.phase, f"{drawn}{index_progress(event)}{file}")
+            show_progress(self._progress, event, self._console)
             if event.total and event.done >= event.total:
                 self._progress.clear()
             return
