@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechSegment, Word
 
+Said = SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -31,15 +33,15 @@ class FakeRecogniser:
 
     def __init__(self) -> None:
         self.history: list[Asked] = []
-        self._script: deque[list[SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event]] = deque()
+        self._script: deque[list[Said]] = deque()
 
-    def enqueue(self, *said: str | SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event) -> None:
+    def enqueue(self, *said: str | Said) -> None:
         """What the next window says; a text is a sentence that begins at second 1, the next one at second 3, …
 
         An event is set when its turn comes.
         """
         said_so_far = 0
-        script: list[SpeechSegment | LanguageFound | HeardUpTo | Exception | threading.Event] = []
+        script: list[Said] = []
         for each in said:
             if isinstance(each, str):
                 script.append(sentence(each, 1.0 + 2 * said_so_far))
@@ -47,6 +49,10 @@ class FakeRecogniser:
             else:
                 script.append(each)
         self._script.append(script)
+
+    def said_of(self, samples: NDArray[np.float32], language: str) -> list[Said]:  # noqa: ARG002 (for those that listen)
+        """What this window says: the next that was enqueued, or nothing."""
+        return self._script.popleft() if self._script else []
 
     def transcribe(
         self,
@@ -59,7 +65,7 @@ class FakeRecogniser:
         stop: threading.Event,
     ) -> Iterator[LanguageFound | SpeechSegment | HeardUpTo]:
         self.history.append(Asked(len(samples) / SAMPLE_RATE_HZ, language, is_whole, is_last, exact_words))
-        for each in self._script.popleft() if self._script else ():
+        for each in self.said_of(samples, language):
             if stop.is_set():
                 return
             if isinstance(each, threading.Event):

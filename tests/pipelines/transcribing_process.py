@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.speech import HeardUpTo, LanguageFound, SpeechModel, SpeechSegment
+from models.speech import LanguageFound, SpeechModel
 from pipelines.foreground import Foreground
 from pipelines.transcribe import RecordingOpened, SegmentHeard, Transcriber, TranscriptDone, segment_to_json
 from pipelines.transcripts import Transcripts
 from rag.sound import SoundReader
-from tests.pipelines.speaking import FakeRecogniser
+from tests.pipelines.speaking import FakeRecogniser, Said
 
 
 class Stay(threading.Event):
@@ -39,22 +39,11 @@ class LoudnessTold(FakeRecogniser):
         super().__init__()
         self._stays_in = stays_in
 
-    def transcribe(
-        self,
-        samples: NDArray[np.float32],
-        *,
-        language: str = "",
-        is_whole: bool = True,
-        is_last: bool = True,
-        exact_words: bool = False,
-        stop: threading.Event,
-    ) -> Iterator[LanguageFound | SpeechSegment | HeardUpTo]:
-        stays = [Stay()] if len(self.history) + 1 == self._stays_in else []
+    def said_of(self, samples: NDArray[np.float32], language: str) -> list[Said]:
+        stays = [Stay()] if len(self.history) == self._stays_in else []
         loudness = float(np.abs(samples).sum(dtype=np.float64))
         self.enqueue(LanguageFound(language or "en", 0.9), f"{len(samples)} samples.", *stays, f"{loudness:.3f} loud.")
-        return super().transcribe(
-            samples, language=language, is_whole=is_whole, is_last=is_last, exact_words=exact_words, stop=stop
-        )
+        return super().said_of(samples, language)
 
 
 def main() -> None:
