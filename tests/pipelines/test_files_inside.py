@@ -9,18 +9,13 @@ import lzma
 import os
 import tarfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.events import IndexDone, IndexReport, Notice
-from pipelines.factory import open_home
 from pipelines.home import Home
-from pipelines.paths import HomePaths
-from pipelines.settings import Settings
 from rag.reading import fingerprint
-from tests.fakes import ScriptedChatModel
 from tests.rag.made_archives import overlapping_zip, tar_of, zip_of, zip_that_lies, zip_with_encrypted
 
 MAIL = b"""From: Ann <ann@example.org>
@@ -42,21 +37,6 @@ Content-Transfer-Encoding: base64
 %s
 --b--
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """Without an embedder: words are what is asked here, and chromadb need not be told."""
-    home = open_home(HomePaths(tmp_path / "home"), Settings(), chat_model=ScriptedChatModel())
-    yield home
-    home.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "files"
-    made.mkdir()
-    return made
 
 
 def index(home: Home, *roots: Path) -> IndexReport:

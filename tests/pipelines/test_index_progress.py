@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.events import IndexDone, IndexProgress
-from pipelines.factory import open_home
 from pipelines.home import Home
-from pipelines.paths import HomePaths
-from pipelines.settings import Settings
 from rag.readers.contract import LARGE_BYTES
-from tests.fakes import ScriptedChatModel
 from tests.rag.made_archives import zip_of
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = open_home(HomePaths(tmp_path / "home"), Settings(), chat_model=ScriptedChatModel())
-    yield home
-    home.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "files"
-    made.mkdir()
-    return made
 
 
 def reading(home: Home, folder: Path) -> list[IndexProgress]:

@@ -93,13 +93,6 @@ def home(tmp_path: Path, ocr: ScriptedOcr) -> Iterator[Home]:
     home.close()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "files"
-    made.mkdir()
-    return made
-
-
 def index(home: Home, folder: Path) -> IndexReport:
     (done,) = [event for event in home.index([folder], threading.Event()) if isinstance(event, IndexDone)]
     return done.report

@@ -24,13 +24,6 @@ from tests.rag.made_sound import encoded, tone, wav16
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "files"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def recogniser() -> FakeRecogniser:
     return FakeRecogniser()
 
