@@ -21,6 +21,8 @@ LOOP_REPEATS = 4
 LOOP_MAX_WORDS = 12
 LOOP_SHARE = 0.6
 """Of all words, that the repetitions make."""
+LONGEST_WORD = 40
+"""Letters. What is longer is a growl written out, or a text without spaces: there the letters may be the loop."""
 _SPACELESS = ("\u3040", "\u9fff")
 """Scripts between these (Japanese, Chinese) join words without a space."""
 
@@ -47,14 +49,18 @@ def sentences_of(words: Iterable[Word]) -> Iterator[SpeechSegment]:
 
 
 def is_loop(words: Sequence[str]) -> bool:
-    """Whether most of a text is a few words repeated."""
+    """Whether most of a text is a few words repeated, or most of a very long word a few letters."""
     plain = [word.strip(".,;:!?…\"'").casefold() for word in words]
-    for length in range(1, min(LOOP_MAX_WORDS, len(plain) // LOOP_REPEATS) + 1):
+    return _repeats(plain) or any(_repeats(word) for word in plain if len(word) > LONGEST_WORD)
+
+
+def _repeats(items: Sequence[str]) -> bool:
+    for length in range(1, min(LOOP_MAX_WORDS, len(items) // LOOP_REPEATS) + 1):
         run = longest = 0
-        for index in range(length, len(plain)):
-            run = run + 1 if plain[index] == plain[index - length] else 0
+        for index in range(length, len(items)):
+            run = run + 1 if items[index] == items[index - length] else 0
             longest = max(longest, run)
-        if longest >= (LOOP_REPEATS - 1) * length and longest + length >= LOOP_SHARE * len(plain):
+        if longest >= (LOOP_REPEATS - 1) * length and longest + length >= LOOP_SHARE * len(items):
             return True
     return False
 
