@@ -56,6 +56,11 @@ class SpeechChunk:
         """Its first sample in the recording."""
         return self.parts[0][0]
 
+    @property
+    def length(self) -> int:
+        """In samples, with the short pauses between its parts."""
+        return sum(end - start for start, end in self.stretches)
+
     def samples(self, recording: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([recording[start:end] for start, end in self.stretches])
 
@@ -128,6 +133,12 @@ def without_start(chunk: SpeechChunk, done_samples: int) -> list[tuple[int, int]
         elif end - start - done > JOINT_S * SAMPLE_RATE_HZ:
             left.append((start + done, end))
     return left
+
+
+def halves(chunk: SpeechChunk) -> tuple[SpeechChunk, SpeechChunk]:
+    """Parted between two of its stretches, of which it must have two, as near its middle as can be."""
+    _, cut = min((abs(begin - chunk.length / 2), index) for index, begin in enumerate(chunk.begins) if index)
+    return SpeechChunk(chunk.parts[:cut]), SpeechChunk(chunk.parts[cut:])
 
 
 def shared_out(phrase: Word) -> list[Word]:

@@ -5,7 +5,8 @@ are joined to chunks of almost 30 s, and these are decoded several at a time. Wh
 what does not fill one, goes on in the next: every chunk costs the same, however much of it is speech.
 
 A Whisper that hears nothing makes something up. What guards against it: no chunk without a voice is decoded; one that
-came out improbable or repetitive is decoded again with more care; what is still so is dropped, and so are loops.
+came out improbable or repetitive is decoded again with more care; what is still so is dropped, and so are loops. One
+that loops, as a laugh can make it, is first decoded again in halves, that the words around the laugh are not lost.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsDamaged
 from models.speech import SAMPLE_RATE_HZ, HeardUpTo, LanguageFound, SpeechSegment, Word
-from models.speech_chunks import pack_chunks, shared_out, without_start
+from models.speech_chunks import SpeechChunk, halves, pack_chunks, shared_out, without_start
 from models.speech_sentences import is_loop, sentences_of
 from models.speech_sound import is_silent, may_be_voice
 from models.whisper_decoding import Decoded, WhisperDecoder
@@ -45,6 +46,8 @@ MIN_REST_S = 1.5
 than this it hears the last word again, or makes one up."""
 MOST_RESTS = 3
 """Times that one stretch goes on in a next chunk."""
+HALVED_FROM_S = 10.0
+"""A chunk that loops is parted from this length on: a laugh takes seconds, and a half costs as much as a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +189,12 @@ class WhisperSpeech:
                     yield found
                     language = found.language
                 decoded = self._loaded().decode(encoded, language, beam=self._options.beam, exact_words=exact_words)
-            for chunk, first_try in zip(lot, decoded, strict=True):
-                result: Decoded | None = first_try
-                if is_doubtful(first_try):
-                    result = self._careful(chunk.samples(samples), language, exact_words)
-                if result is None:
-                    continue
-                heard += chunk.in_recording(result.phrases)
-                if result.ended_s is not None and result.ended_s >= MIN_PROGRESS_S:
-                    rest = without_start(chunk, int(result.ended_s * SAMPLE_RATE_HZ))
-                    rests += rest if _is_worth_it(samples, rest) else []
+            for tried, first_try in zip(lot, decoded, strict=True):
+                for chunk, result in self._believable(samples, tried, first_try, language, exact_words, stop):
+                    heard += chunk.in_recording(result.phrases)
+                    if result.ended_s is not None and result.ended_s >= MIN_PROGRESS_S:
+                        rest = without_start(chunk, int(result.ended_s * SAMPLE_RATE_HZ))
+                        rests += rest if _is_worth_it(samples, rest) else []
             if rests and rests_left > 0:
                 rests_left -= 1
                 waiting = [part for chunk in chunks for part in chunk.parts]
@@ -205,6 +204,30 @@ class WhisperSpeech:
             ready = [word for word in heard if word.end_s <= known_to_s]
             heard = heard[len(ready) :]
             yield from sentences_of(ready)
+
+    def _believable(
+        self,
+        samples: NDArray[np.float32],
+        chunk: SpeechChunk,
+        decoded: Decoded,
+        language: str,
+        exact_words: bool,
+        stop: threading.Event,
+    ) -> Iterator[tuple[SpeechChunk, Decoded]]:
+        """A chunk as it was decoded; where that is doubtful, decoded again in halves or with care, if that helps."""
+        if not is_doubtful(decoded):
+            yield chunk, decoded
+        elif stop.is_set():
+            return
+        elif is_repetitive(decoded) and _may_be_halved(chunk, decoded):
+            parts = halves(chunk)
+            with self._failures_told():
+                encoded = self._loaded().encode([part.samples(samples) for part in parts])
+                tries = self._loaded().decode(encoded, language, beam=self._options.beam, exact_words=exact_words)
+            for part, each in zip(parts, tries, strict=True):
+                yield from self._believable(samples, part, each, language, exact_words, stop)
+        elif (careful := self._careful(chunk.samples(samples), language, exact_words)) is not None:
+            yield chunk, careful
 
     def _careful(self, samples: NDArray[np.float32], language: str, exact_words: bool) -> Decoded | None:
         """One chunk decoded alone, with a wider beam and, where that does not help, at random; None where it is still
@@ -306,13 +329,24 @@ def _is_worth_it(samples: NDArray[np.float32], voices: Sequence[tuple[int, int]]
     return not all(is_silent(samples[start:end]) for start, end in voices)
 
 
+def _may_be_halved(chunk: SpeechChunk, decoded: Decoded) -> bool:
+    if len(chunk.parts) < 2 or decoded.no_speech_probability > MAX_NO_SPEECH_PROBABILITY:
+        return False
+    return chunk.length >= HALVED_FROM_S * SAMPLE_RATE_HZ
+
+
 def is_doubtful(decoded: Decoded) -> bool:
-    """Improbable, or repetitive in a way that nobody speaks: who says a sentence twice compresses well, too."""
+    """Improbable, or repetitive."""
     if not decoded.phrases:
         return False
     likely = decoded.average_log_probability
-    if likely < MIN_AVERAGE_LOG_PROBABILITY or is_loop(decoded.texts):
-        return True
     if decoded.no_speech_probability > MAX_NO_SPEECH_PROBABILITY and likely < SURE_LOG_PROBABILITY:
         return True
-    return decoded.compression_ratio > MAX_COMPRESSION_RATIO and likely < SURE_LOG_PROBABILITY
+    return likely < MIN_AVERAGE_LOG_PROBABILITY or is_repetitive(decoded)
+
+
+def is_repetitive(decoded: Decoded) -> bool:
+    """In a way that nobody speaks: who says a sentence twice compresses well, too, but is heard clearly."""
+    if is_loop(decoded.texts):
+        return True
+    return decoded.compression_ratio > MAX_COMPRESSION_RATIO and decoded.average_log_probability < SURE_LOG_PROBABILITY

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.speech import SAMPLE_RATE_HZ, Word
-from models.speech_chunks import MAX_CHUNK_S, pack_chunks, without_start
+from models.speech_chunks import MAX_CHUNK_S, halves, pack_chunks, without_start
 from models.speech_sentences import is_loop, sentences_of
 from models.speech_sound import is_silent, may_be_voice
 from models.whisper_decoding import timed_pieces
@@ -94,6 +94,15 @@ def test_seconds_that_are_not_exact_leave_neither_half_a_word_nor_hide_a_whole_p
     assert without_start(chunk, int(9.2 * S)) == [(10 * S, 12 * S)]
     assert without_start(chunk, int(10.2 * S)) == [(10 * S, 12 * S)]
     assert without_start(chunk, int(11.2 * S)) == []
+
+
+def test_a_chunk_is_halved_between_two_stretches_near_its_middle() -> None:
+    (chunk,) = pack_chunks([(0, 2 * S), (3 * S, 9 * S), (30 * S, 35 * S), (36 * S, 38 * S)])
+    first, second = halves(chunk)
+    assert first.parts == ((0, 2 * S), (3 * S, 9 * S))
+    assert second.parts == ((30 * S, 35 * S), (36 * S, 38 * S))
+    one, other = halves(second)
+    assert (one.parts, other.parts) == (((30 * S, 35 * S),), ((36 * S, 38 * S),))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from models.errors import EngineFailed, WeightsDamaged
-from models.speech import SAMPLE_RATE_HZ, LanguageFound, SpeechSegment
+from models.speech import SAMPLE_RATE_HZ, LanguageFound, SpeechSegment, Word
 from models.speech_whisper import WhisperOptions, WhisperSpeech, supported_compute_types
+from models.whisper_decoding import Decoded, Encoded, WhisperDecoder
 from rag.sound import SoundReader
 from tests.conftest import PROJECT_ROOT
 
@@ -117,6 +118,29 @@ def test_a_repeated_phrase_does_not_become_a_loop(whisper: WhisperSpeech, speech
     syllable = speech[int(0.6 * SAMPLE_RATE_HZ) : int(0.9 * SAMPLE_RATE_HZ)]
     words = [word for each in hear(whisper, np.tile(syllable, 20)) for word in each.words]
     assert len(words) < 100
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("loops_from_s", "said"), [(20, f"{SAID} {SAID}"), (0, "")])
+def test_the_words_around_a_laugh_are_not_lost_with_it(
+    whisper: WhisperSpeech,
+    speech: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+    loops_from_s: float,
+    said: str,
+) -> None:
+    """A chunk that loops is decoded in halves; what loops however it is parted says nothing."""
+    decode = WhisperDecoder.decode
+
+    def laughing(self: WhisperDecoder, encoded: Encoded, language: str, **options: Any) -> list[Decoded]:
+        whole = Decoded((Word(0.0, 1.0, "ha " * 200, 0.9),), None, -0.1, 0.1, 20.0)
+        decoded = decode(self, encoded, language, **options)
+        lengths_s = [samples / SAMPLE_RATE_HZ for samples in encoded.samples]
+        return [whole if s >= loops_from_s else each for each, s in zip(decoded, lengths_s, strict=True)]
+
+    monkeypatch.setattr(WhisperDecoder, "decode", laughing)
+    pause = np.random.default_rng(0).normal(0, 0.001, SAMPLE_RATE_HZ // 2)
+    assert plain(hear(whisper, np.concatenate([speech, pause, speech]))) == said
 
 
 @pytest.mark.weights
