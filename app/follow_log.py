@@ -26,23 +26,28 @@ class FollowLog:
         self._progress: IndexProgress | None = None
         self._changes: deque[tuple[float, str, str]] = deque(maxlen=CHANGES_SHOWN)
         self._ended: Failure | None = None
+        self._looked_through = False
+        """Once, from end to end. After that the end of a look that found nothing is not told."""
 
     def begin(self) -> None:
         self._ended = self._progress = self._following = None
+        self._looked_through = False
 
     def take(self, event: IndexEvent) -> None:
         match event:
             case Following():
                 self._following = event
             case IndexProgress():
-                is_over = event.phase != "reading" and 0 < event.total <= event.done
-                self._progress = None if is_over else event
+                is_over = 0 < event.total <= event.done and (event.phase != "reading" or self._looked_through)
+                is_a_look_around = self._looked_through and not event.total
+                self._progress = None if is_over or is_a_look_around else event
             case FileChanged(path=path, change=change):
                 self._changes.appendleft((self._clock(), path, _SAID[change]))
             case FileFailed(path=path, reason=reason):
                 self._changes.appendleft((self._clock(), path, f"not read: {clean_line(reason)}"))
             case IndexDone():
                 self._progress = None
+                self._looked_through = True
             case _:
                 pass
 

@@ -187,3 +187,19 @@ def test_a_log_ends_with_why_it_ended() -> None:
     assert (log.lines(), log.is_ended) == (["the disk is full", "free some space"], True)
     log.begin()
     assert not log.is_ended
+
+
+def test_a_look_that_found_nothing_leaves_no_activity_behind() -> None:
+    """Its end is not told, so its beginning must not count; the first one's is, and may take long."""
+    log = FollowLog(clock=lambda: 0.0)
+    log.take(IndexProgress("walking", 0, 0))
+    assert log.activity == "indexing"
+    log.take(IndexProgress("reading", 2, 2))
+    assert log.activity == "indexing 100 % (reading)"
+    log.take(IndexDone(IndexReport(2, 0, 0, (), 2, 1.0)))
+    log.take(IndexProgress("walking", 0, 0))
+    assert log.activity == ""
+    log.take(IndexProgress("reading", 1, 2))
+    assert log.activity == "indexing 50 % (reading)"
+    log.take(IndexProgress("reading", 2, 2))
+    assert log.activity == ""
